@@ -1,0 +1,1 @@
+"""What ships as data: the demo site, device templates, KPI catalogue and factors, dashboards, units."""

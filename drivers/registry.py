@@ -1,0 +1,56 @@
+"""Which drivers exist, and their settings models. The drivers themselves are imported only when opened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+
+from drivers.base import Driver, Now, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class DriverKind:
+    """A driver by the name that configurations use.
+
+    package: the folder under `drivers`. Its `settings` module has the classes named by `link`,
+    `DeviceSettings` and `PointSettings`; its `driver` module has `create(link_name, settings, now)`.
+    polled: points are asked for at their cadence; otherwise the peer sends them.
+    """
+
+    name: str
+    package: str
+    link: str
+    polled: bool
+
+    @property
+    def link_settings(self) -> type[Settings]:
+        return self._settings(self.link)
+
+    @property
+    def device_settings(self) -> type[Settings]:
+        return self._settings("DeviceSettings")
+
+    @property
+    def point_settings(self) -> type[Settings]:
+        return self._settings("PointSettings")
+
+    def create(self, link: str, settings: Settings, now: Now) -> Driver:
+        """A driver for one link, not yet opened."""
+        factory: Callable[[str, Settings, Now], Driver] = import_module(f"drivers.{self.package}.driver").create
+        return factory(link, settings, now)
+
+    def _settings(self, name: str) -> type[Settings]:
+        model: type[Settings] = getattr(import_module(f"drivers.{self.package}.settings"), name)
+        return model
+
+
+KINDS: dict[str, DriverKind] = {
+    kind.name: kind
+    for kind in (
+        DriverKind("modbus-tcp", "modbus", "TcpLinkSettings", polled=True),
+        DriverKind("modbus-rtu", "modbus", "RtuLinkSettings", polled=True),
+        DriverKind("bacnet", "bacnet", "LinkSettings", polled=True),
+        DriverKind("mqtt", "mqtt", "LinkSettings", polled=False),
+    )
+}

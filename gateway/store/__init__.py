@@ -1,0 +1,1 @@
+"""The store: journal, history and catalogue on SQLite. Nothing skips it."""

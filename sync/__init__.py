@@ -1,0 +1,1 @@
+"""Durable sync: what the outbox holds reaches every sink once, in the face of what networks do."""
