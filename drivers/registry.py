@@ -16,12 +16,15 @@ class DriverKind:
     package: the folder under `drivers`. Its `settings` module has the classes named by `link`,
     `DeviceSettings` and `PointSettings`; its `driver` module has `create(link_name, settings, now)`.
     polled: points are asked for at their cadence; otherwise the peer sends them.
+    shared_medium: one question at a time on a link (a serial line, one socket); otherwise each device of the
+    link is asked on its own.
     """
 
     name: str
     package: str
     link: str
     polled: bool
+    shared_medium: bool = True
 
     @property
     def link_settings(self) -> type[Settings]:
@@ -50,7 +53,7 @@ KINDS: dict[str, DriverKind] = {
     for kind in (
         DriverKind("modbus-tcp", "modbus", "TcpLinkSettings", polled=True),
         DriverKind("modbus-rtu", "modbus", "RtuLinkSettings", polled=True),
-        DriverKind("bacnet", "bacnet", "LinkSettings", polled=True),
+        DriverKind("bacnet", "bacnet", "LinkSettings", polled=True, shared_medium=False),
         DriverKind("mqtt", "mqtt", "LinkSettings", polled=False),
     )
 }

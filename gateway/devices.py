@@ -1,0 +1,81 @@
+"""Which devices answer, since when, and if not, why: kept from poll results and deliveries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from drivers.base import Fault, FaultCode
+from gateway.clock import SECOND_NS
+from gateway.site import DeviceSpec
+
+
+@dataclass(slots=True)
+class DeviceState:
+    """One device now. last_answer, since: UTC ns, 0 = never. A device never heard of is not online."""
+
+    online: bool = False
+    last_answer: int = 0
+    since: int = 0
+    latency_s: float | None = None
+    fault: Fault | None = None
+    point_faults: dict[int, Fault] = field(default_factory=dict)
+
+
+class DeviceBoard:
+    """The state of every device of the installation."""
+
+    def __init__(self) -> None:
+        self._states: dict[str, DeviceState] = {}
+
+    def use(self, devices: Iterable[DeviceSpec]) -> None:
+        """Keep exactly these devices; one that stays keeps its state."""
+        self._states = {device.name: self._states.get(device.name, DeviceState()) for device in devices}
+
+    def __getitem__(self, device: str) -> DeviceState:
+        return self._states[device]
+
+    def answered(self, device: str, at_ns: int, latency_s: float | None) -> None:
+        """The device gave something of itself."""
+        state = self._states.get(device)
+        if state is None:
+            return
+        if not state.online:
+            state.online, state.since = True, at_ns
+        state.last_answer = at_ns
+        state.latency_s = latency_s
+        state.fault = None
+
+    def lost(self, device: str, at_ns: int, fault: Fault) -> None:
+        """The device as a whole did not answer."""
+        state = self._states.get(device)
+        if state is None:
+            return
+        if state.online or not state.since:
+            state.online, state.since = False, at_ns
+        state.fault = fault
+        state.latency_s = None
+
+    def points(self, device: str, series: Iterable[int], faults: Mapping[int, Fault]) -> None:
+        """What was found of these points: a fault each, or none."""
+        state = self._states.get(device)
+        if state is None:
+            return
+        for one in series:
+            state.point_faults.pop(one, None)
+        state.point_faults.update(faults)
+
+    def silent(self, expected: Mapping[str, float], now_ns: int) -> list[str]:
+        """Senders that are overdue: device -> seconds it may be silent. Marks them lost, names the new ones."""
+        overdue = []
+        for device, allowed_s in expected.items():
+            state = self._states.get(device)
+            if state is None:
+                continue
+            heard = state.last_answer or state.since
+            if not heard:
+                state.since = now_ns
+            elif state.fault is None and now_ns - heard > allowed_s * SECOND_NS:
+                self.lost(device, now_ns, Fault(FaultCode.SILENT, f"expected within {allowed_s:g} s"))
+                overdue.append(device)
+        return overdue
