@@ -66,7 +66,7 @@ class DeviceBoard:
         state.point_faults.update(faults)
 
     def silent(self, expected: Mapping[str, float], now_ns: int) -> list[str]:
-        """Senders that are overdue: device -> seconds it may be silent. Marks them lost, names the new ones."""
+        """Mark senders lost that are overdue, and name them. expected: device -> seconds it may be silent."""
         overdue = []
         for device, allowed_s in expected.items():
             state = self._states.get(device)
