@@ -24,6 +24,7 @@ from drivers.base import (
     Point,
     PollGroup,
     PollResult,
+    Quality,
 )
 from drivers.registry import KINDS
 from gateway.clock import Clock

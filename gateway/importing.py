@@ -1,0 +1,168 @@
+"""Interval history from outside (a utility's load curve, another system's export, the demo's past).
+
+Whoever has history drops a file into the *spool*, a folder beside the store; the running gateway takes
+files from it one by one, in small bites between its other work, and removes a file once all of it is
+committed. A gateway killed in between imports the file again: an interval imported twice is one interval.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.status import ImportStatus
+from gateway.store.columns import IntervalBlock, Intervals
+
+log = logging.getLogger(__name__)
+
+SUFFIX = ".intervals.npz"
+BITE_ROWS = 20_000
+COLUMNS = ("start", "mean", "min", "max", "delta", "count", "completeness")
+
+
+class SpoolError(Exception):
+    """A spool file that cannot be read as one; it is set aside, not deleted."""
+
+
+class IntervalStore(Protocol):
+    """The store, as the import needs it."""
+
+    async def put_intervals(self, blocks: list[IntervalBlock], *, bulk: bool = False) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class PastIntervals:
+    """History of one point: columns as in gateway.store.columns.Intervals, absent ones are NaN."""
+
+    device: str
+    point: str
+    resolution: str
+    columns: Mapping[str, NDArray[np.generic]]
+
+
+class _Entry(msgspec.Struct, frozen=True):
+    device: str
+    point: str
+    resolution: str
+    rows: int
+
+
+def write_spool(folder: Path, name: str, past: Iterable[PastIntervals]) -> Path:
+    """Drop history into a spool folder; it appears there whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays: dict[str, NDArray[np.generic]] = {}
+    entries: list[_Entry] = []
+    for index, block in enumerate(past):
+        entries.append(_Entry(block.device, block.point, block.resolution, len(block.columns["start"])))
+        arrays.update({f"{index}.{column}": values for column, values in block.columns.items()})
+    arrays["index"] = np.frombuffer(msgspec.json.encode(entries), np.uint8)
+    partial = folder / f".{name}.partial"
+    with partial.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+        file.flush()
+        os.fsync(file.fileno())
+    return partial.rename(folder / f"{name}{SUFFIX}")
+
+
+class Importer:
+    """Takes the spool's files into the store. progress: what is under way, None when nothing is."""
+
+    def __init__(self, spool: Path, store: IntervalStore, imported_flag: int) -> None:
+        self._spool = spool
+        self._store = store
+        self._flag = imported_flag
+        self.progress: ImportStatus | None = None
+
+    def waiting(self) -> list[Path]:
+        """Files to import, the oldest name first."""
+        return sorted(self._spool.glob(f"*{SUFFIX}"))
+
+    async def take(self, series: Mapping[tuple[str, str], int]) -> int:
+        """Import every waiting file; the number of interval rows taken."""
+        return sum([await self._take_file(path, series) for path in self.waiting()])
+
+    async def _take_file(self, path: Path, series: Mapping[tuple[str, str], int]) -> int:
+        try:
+            bites, total = _open(path, series, self._flag)
+            done = 0
+            self.progress = ImportStatus(done=0, total=total)
+            for bite in bites:
+                await self._store.put_intervals(bite, bulk=True)
+                done += sum(len(block.intervals) for block in bite)
+                self.progress = ImportStatus(done=done, total=total)
+        except SpoolError as error:
+            log.error("%s; set aside", error)
+            _set_aside(path)
+            return 0
+        finally:
+            self.progress = None
+        _remove(path)
+        log.info("imported %d intervals from %s", done, path.name)
+        return done
+
+
+def _set_aside(path: Path) -> None:
+    path.rename(path.with_suffix(".unreadable"))
+
+
+def _remove(path: Path) -> None:
+    path.unlink()
+
+
+def _open(
+    path: Path, series: Mapping[tuple[str, str], int], flag: int
+) -> tuple[Iterator[list[IntervalBlock]], int]:
+    try:
+        archive = np.load(path)
+        entries = msgspec.json.decode(archive["index"].tobytes(), type=list[_Entry])
+    except (OSError, ValueError, KeyError, msgspec.DecodeError) as error:
+        raise SpoolError(f"{path}: not a history file ({error})") from error
+    known = {}
+    for index, entry in enumerate(entries):
+        if (entry.device, entry.point) in series:
+            known[index] = entry
+        else:
+            log.warning(
+                "%s: point %s/%s is not configured; its history is left out", path, entry.device, entry.point
+            )
+
+    def bites() -> Iterator[list[IntervalBlock]]:
+        for index, entry in known.items():
+            columns = {name: archive[f"{index}.{name}"] for name in COLUMNS if f"{index}.{name}" in archive}
+            for first in range(0, entry.rows, BITE_ROWS):
+                part = slice(first, first + BITE_ROWS)
+                yield [
+                    IntervalBlock(
+                        series[entry.device, entry.point], entry.resolution, _intervals(columns, part, flag)
+                    )
+                ]
+
+    return bites(), sum(entry.rows for entry in known.values())
+
+
+def _intervals(columns: Mapping[str, NDArray[np.generic]], part: slice, flag: int) -> Intervals:
+    start = np.ascontiguousarray(columns["start"][part], np.int64)
+
+    def column(name: str, absent: float) -> NDArray[np.float64]:
+        if name in columns:
+            return np.ascontiguousarray(columns[name][part], np.float64)
+        return np.full(len(start), absent)
+
+    return Intervals(
+        start=start,
+        mean=column("mean", np.nan),
+        min=column("min", np.nan),
+        max=column("max", np.nan),
+        delta=column("delta", np.nan),
+        count=column("count", 1.0),
+        completeness=column("completeness", 100.0),
+        flags=np.full(len(start), flag, np.uint16),
+    )
