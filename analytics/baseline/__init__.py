@@ -1,0 +1,1 @@
+"""Baseline models: what the building would have used, had nothing changed."""
