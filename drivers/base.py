@@ -186,6 +186,7 @@ class PollResult:
 class Delivery:
     """What a driver brings unasked (MQTT messages, BACnet change of value).
 
+    fault: set when the device as a whole is known to be gone (the broker is lost); its points are then bad.
     committed: called on the event loop once the batch is on disk; a driver that owes its peer an
     acknowledgement (MQTT QoS 1) gives it there and nowhere else.
     """
@@ -194,6 +195,7 @@ class Delivery:
     batch: Batch
     point_faults: Mapping[int, Fault] = field(default_factory=dict)
     committed: Callable[[], None] | None = None
+    fault: Fault | None = None
 
 
 Deliver = Callable[[Delivery], Awaitable[None]]
