@@ -1,0 +1,264 @@
+"""Modbus TCP on pymodbus' transport, framed by transaction id. The only file that leans on its internals.
+
+pymodbus' own client holds a lock around each request, builds an object for each frame, and waits its whole
+timeout when the peer hangs up. Here an answer finds its request by transaction id, requests may overlap where
+a device can bear it, late or foreign answers are dropped, and a lost connection fails what is under way.
+
+Leaned on: `ModbusProtocol` (transport.py) - `call_create`, `transport`, `connection_made`, `data_received`,
+`connection_lost`, `close`. For a version not in `TESTED` the stock client is used instead (stock.py);
+tests/drivers/modbus/test_modbus_tcp.py compares the two on the same server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import struct
+from typing import Final
+
+import pymodbus
+from pymodbus.transport import CommParams, CommType
+from pymodbus.transport.transport import ModbusProtocol
+
+from drivers.modbus.backoff import Backoff
+from drivers.modbus.client import Client, ReadRequest
+from drivers.modbus.errors import ExceptionAnswer, Garbled, NoAnswer, NotConnected, RequestError
+from drivers.modbus.settings import TcpLinkSettings
+from drivers.modbus.stock import StockTcpClient
+
+TESTED: Final = ("3.16.1",)
+"""pymodbus versions whose transport this file was compared with."""
+
+_log = logging.getLogger(__name__)
+_HEADER: Final = struct.Struct(">HHHB")
+_REQUEST: Final = struct.Struct(">HHHBBHH")
+_MAX_LENGTH: Final = 254
+"""Unit, function and at most 252 bytes: a longer "length" means that we lost the frame boundary."""
+_TIMEOUTS_TO_CLOSE: Final = 3
+"""Unanswered requests in a row, of any unit, after which the connection itself is doubted (half-open TCP)."""
+
+
+def tcp_client(settings: TcpLinkSettings) -> Client:
+    """The transaction-id client, or the stock one under a pymodbus it was not tested with."""
+    if pymodbus.__version__ in TESTED:
+        return TcpClient(settings)
+    _log.warning(
+        "pymodbus %s is not one of the tested versions (%s): using its own client, which is slower",
+        pymodbus.__version__,
+        ", ".join(TESTED),
+    )
+    return StockTcpClient(settings)
+
+
+class _Pending:
+    """A request under way."""
+
+    __slots__ = ("answer", "deadline", "discarded", "request")
+
+    def __init__(
+        self, request: ReadRequest, answer: asyncio.Future[bytes], deadline: asyncio.TimerHandle
+    ) -> None:
+        self.request = request
+        self.answer = answer
+        self.deadline = deadline
+        self.discarded = 0
+
+
+class _Connection(ModbusProtocol):
+    """The frames of one connection; made anew for each attempt."""
+
+    def __init__(self, settings: TcpLinkSettings) -> None:
+        params = CommParams(
+            comm_name="modbus-tcp",
+            comm_type=CommType.TCP,
+            reconnect_delay=0,
+            timeout_connect=settings.connect_timeout,
+            host=settings.host,
+            port=settings.port,
+        )
+        super().__init__(params, is_server=False)
+        self._timeout = settings.timeout
+        self._pending: dict[int, _Pending] = {}
+        self._received = bytearray()
+        self._last_id = 0
+        self._silent = 0
+
+    async def establish(self) -> None:
+        """Connect. Raises NotConnected; pymodbus' own connect() would hide the reason."""
+        try:
+            async with asyncio.timeout(self.comm_params.timeout_connect):
+                self.transport, _ = await self.call_create()
+        except TimeoutError:
+            raise NotConnected(
+                f"no connection to {self._peer} within {self.comm_params.timeout_connect:g} s"
+            ) from None
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+            raise NotConnected(f"no connection to {self._peer}: {reason}") from error
+
+    @property
+    def alive(self) -> bool:
+        return bool(self.transport)
+
+    async def read(self, request: ReadRequest) -> bytes:
+        transaction = self._free_id()
+        answer: asyncio.Future[bytes] = self.loop.create_future()
+        deadline = self.loop.call_later(self._timeout, self._expire, transaction)
+        self._pending[transaction] = _Pending(request, answer, deadline)
+        frame = _REQUEST.pack(
+            transaction, 0, 6, request.unit, request.function, request.address, request.count
+        )
+        self.transport.write(frame)  # type: ignore[attr-defined]
+        try:
+            return await answer
+        finally:
+            deadline.cancel()
+            self._pending.pop(transaction, None)
+
+    # --- called by asyncio through pymodbus' transport
+
+    def callback_new_connection(self) -> ModbusProtocol:
+        return self
+
+    def callback_connected(self) -> None:
+        """Nothing to send first."""
+
+    def callback_disconnected(self, exc: Exception | None) -> None:
+        reason = f"{self._peer} closed the connection" + (f": {exc}" if exc else "")
+        self._fail_all(NoAnswer(reason))
+
+    def callback_data(self, data: bytes, addr: tuple[str, int] | None = None) -> int:
+        """Unused: `data_received` frames by itself, for the stock one keeps a single answer in view."""
+        return len(data)
+
+    def data_received(self, data: bytes) -> None:
+        received = self._received
+        received += data
+        while len(received) >= _HEADER.size:
+            transaction, protocol, length, unit = _HEADER.unpack_from(received)
+            if protocol or not 2 <= length <= _MAX_LENGTH:
+                self._lose_step(f"no Modbus frame: {bytes(received[:16]).hex(' ')}")
+                return
+            if len(received) < 6 + length:
+                return
+            body = bytes(received[_HEADER.size : 6 + length])
+            del received[: 6 + length]
+            self._answer(transaction, unit, body)
+
+    # --- the fate of requests
+
+    def _answer(self, transaction: int, unit: int, body: bytes) -> None:
+        self._silent = 0
+        pending = self._pending.get(transaction)
+        if pending is None or unit != pending.request.unit:
+            for waiting in self._pending.values():
+                waiting.discarded += 1
+            return
+        if pending.answer.done():
+            return
+        outcome = payload_of(pending.request, body)
+        if isinstance(outcome, bytes):
+            pending.answer.set_result(outcome)
+        else:
+            pending.answer.set_exception(outcome)
+
+    def _expire(self, transaction: int) -> None:
+        pending = self._pending.get(transaction)
+        if pending is None or pending.answer.done():
+            return
+        self._silent += 1
+        if self._received:
+            self._lose_step(f"a frame stayed incomplete: {bytes(self._received[:16]).hex(' ')}")
+            return
+        if pending.discarded:
+            pending.answer.set_exception(Garbled(f"{pending.discarded} answers of another request or unit"))
+        else:
+            pending.answer.set_exception(
+                NoAnswer(f"unit {pending.request.unit} silent for {self._timeout:g} s")
+            )
+        if self._silent >= _TIMEOUTS_TO_CLOSE:
+            self.close()
+
+    def _lose_step(self, reason: str) -> None:
+        """The frame boundary is lost: only a new connection finds it again."""
+        self._received.clear()
+        self.close()
+        self._fail_all(Garbled(reason))
+
+    def _fail_all(self, error: RequestError) -> None:
+        for pending in self._pending.values():
+            if not pending.answer.done():
+                pending.answer.set_exception(error)
+
+    def close(self, reconnect: bool = False) -> None:
+        super().close(reconnect)
+        self._fail_all(NoAnswer("the connection was closed"))
+
+    def _free_id(self) -> int:
+        while True:
+            self._last_id = self._last_id % 0xFFFF + 1
+            if self._last_id not in self._pending:
+                return self._last_id
+
+    @property
+    def _peer(self) -> str:
+        return f"{self.comm_params.host}:{self.comm_params.port}"
+
+
+class TcpClient:
+    """One endpoint: connects on demand, with backoff; at most `max_in_flight` requests under way."""
+
+    def __init__(self, settings: TcpLinkSettings) -> None:
+        self._settings = settings
+        self._slots = asyncio.Semaphore(settings.max_in_flight)
+        self._connecting = asyncio.Lock()
+        self._connection: _Connection | None = None
+        self._backoff = Backoff(settings.reconnect_max)
+        self._refusal = ""
+        self._closed = False
+
+    async def read(self, request: ReadRequest) -> bytes:
+        async with self._slots:
+            connection = self._connection
+            if connection is None or not connection.alive:
+                connection = await self._connect()
+            return await connection.read(request)
+
+    def close(self) -> None:
+        self._closed = True
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    async def _connect(self) -> _Connection:
+        async with self._connecting:
+            if self._connection is not None and self._connection.alive:
+                return self._connection
+            if self._closed:
+                raise NotConnected("the link is closed")
+            if self._backoff.waiting:
+                raise NotConnected(self._refusal)
+            connection = _Connection(self._settings)
+            try:
+                await connection.establish()
+            except NotConnected as error:
+                self._refusal = str(error)
+                self._backoff.failed()
+                raise
+            self._backoff.succeeded()
+            self._connection = connection
+            return connection
+
+
+def payload_of(request: ReadRequest, body: bytes) -> bytes | RequestError:
+    """The data bytes in an answer's function and data, or why they are none."""
+    function = body[0]
+    if function == request.function | 0x80 and len(body) >= 2:
+        return ExceptionAnswer(body[1])
+    payload = body[2:]
+    if function != request.function or len(body) < 2 or body[1] != len(payload):
+        return Garbled(f"no answer to function {request.function}: {body[:8].hex(' ')}")
+    if len(payload) != request.answer_size:
+        return Garbled(f"{len(payload)} bytes for {request.count} from {request.address}")
+    return payload
