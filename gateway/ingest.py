@@ -45,7 +45,9 @@ class ConversionTable:
 
         A series is unknown only in the moment of a reload that removed its point.
         """
-        known = (batch.series < len(self._known)) & self._known[np.minimum(batch.series, len(self._known) - 1)]
+        known = (batch.series < len(self._known)) & self._known[
+            np.minimum(batch.series, len(self._known) - 1)
+        ]
         series = batch.series[known]
         value = batch.value[known] * self._factor[series] + self._offset[series]
         quality = batch.quality[known].copy()

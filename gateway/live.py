@@ -30,9 +30,7 @@ class LiveTable:
         if missing <= 0:
             return
         self.value = np.concatenate([self.value, np.full(missing, np.nan)])
-        self.quality = np.concatenate(
-            [self.quality, np.full(missing, Quality.NOT_AVAILABLE, dtype=np.uint8)]
-        )
+        self.quality = np.concatenate([self.quality, np.full(missing, Quality.NOT_AVAILABLE, dtype=np.uint8)])
         for name in ("time", "good_time", "_revision"):
             setattr(self, name, np.concatenate([getattr(self, name), np.zeros(missing, np.int64)]))
 

@@ -59,7 +59,10 @@ class DemoPlan:
 
     def environment(self) -> dict[str, str]:
         """The variables that configs/demo asks for."""
-        ports = {f"HEYZACK_DEMO_PORT_{name.upper().replace('-', '_')}": str(port) for name, port in self.ports.items()}
+        ports = {
+            f"HEYZACK_DEMO_PORT_{name.upper().replace('-', '_')}": str(port)
+            for name, port in self.ports.items()
+        }
         return ports | {
             "HEYZACK_DEMO_BASELINE_FROM": self.baseline_from.isoformat(),
             "HEYZACK_DEMO_BASELINE_TO": self.baseline_to.isoformat(),

@@ -17,7 +17,9 @@ class ChildError(Exception):
 class Child:
     """One child process, held by its stdin."""
 
-    def __init__(self, name: str, arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, name: str, arguments: Sequence[str], environment: Mapping[str, str], log: Path
+    ) -> None:
         self.name = name
         self._arguments = list(arguments)
         self._environment = {**os.environ, **environment}
@@ -50,10 +52,8 @@ class Child:
 
     async def first_line(self, timeout_s: float) -> str:
         """The first line it prints, its sign of being ready. Raises ChildError when none comes."""
-        assert self._process is not None
-        assert self._process.stdout is not None
         try:
-            line = await asyncio.wait_for(self._process.stdout.readline(), timeout_s)
+            line = await asyncio.wait_for(self._output.readline(), timeout_s)
         except TimeoutError:
             line = b""
         if not line:
@@ -61,9 +61,16 @@ class Child:
         return line.decode().strip()
 
     async def wait(self) -> int:
-        """Wait for its end; the exit code."""
-        assert self._process is not None
+        """Wait for its end; the exit code. Raises ChildError when it was never started."""
+        if self._process is None:
+            raise ChildError(f"{self.name} was not started")
         return await self._process.wait()
+
+    @property
+    def _output(self) -> asyncio.StreamReader:
+        if self._process is None or self._process.stdout is None:
+            raise ChildError(f"{self.name} was not started")
+        return self._process.stdout
 
     async def stop(self, patience_s: float = 15.0) -> None:
         """Ask it to end; insist when it does not."""

@@ -49,7 +49,9 @@ class Demo:
         self._say = say
         self._stop = asyncio.Event()
         self.plan: DemoPlan = make_plan(options.state, datetime.now(SITE_ZONE).date(), options.page_port)
-        self._simulators = Child("simulators", self._simulator_arguments(), {}, self.plan.state / "simulators.log")
+        self._simulators = Child(
+            "simulators", self._simulator_arguments(), {}, self.plan.state / "simulators.log"
+        )
         self._gateway = Child(
             "gateway",
             ["-m", "gateway", "run", "--config", str(CONFIG), "--end-with-stdin"],
@@ -91,21 +93,30 @@ class Demo:
 
     def _simulator_arguments(self) -> list[str]:
         return [
-            *("-m", "simulators", "--seed", str(self.plan.seed), "--retrofit", self.plan.retrofit.isoformat()),
+            *(
+                "-m",
+                "simulators",
+                "--seed",
+                str(self.plan.seed),
+                "--retrofit",
+                self.plan.retrofit.isoformat(),
+            ),
             *("--ports", json.dumps(dict(self.plan.ports)), "--state", str(self.plan.cloud_folder)),
         ]
 
     def _spool_past(self) -> None:
         """Hand the building's past to the gateway: all of it at first, later what a pause left out."""
-        from simulators.building import Building  # only the first seconds of a demo need it
         from simulators.past import past
+
+        from simulators.building import Building  # only the first seconds of a demo need it
 
         retrofit = datetime.combine(self.plan.retrofit, datetime.min.time(), SITE_ZONE)
         building = Building(self.plan.seed, int(retrofit.timestamp()) * SECOND_NS, SITE_ZONE.key)
         start, end = self._missing_past()
         if end > start:
             blocks = (
-                PastIntervals(device, point, "15m", columns) for device, point, columns in past(building, start, end)
+                PastIntervals(device, point, "15m", columns)
+                for device, point, columns in past(building, start, end)
             )
             write_spool(self.plan.store / "spool", f"past-{start // SECOND_NS}", blocks)
 
@@ -134,7 +145,9 @@ class Demo:
 
     async def _look(self, speak: bool) -> None:
         if not self._simulators.running:
-            raise ChildError(f"the simulators ended; see their log:\n{tail(self.plan.state / 'simulators.log')}")
+            raise ChildError(
+                f"the simulators ended; see their log:\n{tail(self.plan.state / 'simulators.log')}"
+            )
         if not self._gateway.running:
             self._say("the gateway ended; starting it again")
             await self._start_gateway()
@@ -149,7 +162,9 @@ class Demo:
     async def _finish(self) -> dict[str, Any]:
         status = await fetch_status(self.plan.page) or self._last
         if status is None:
-            raise ChildError(f"the gateway gave no status; see its log:\n{tail(self.plan.state / 'gateway.log')}")
+            raise ChildError(
+                f"the gateway gave no status; see its log:\n{tail(self.plan.state / 'gateway.log')}"
+            )
         points = await fetch_json(f"{self.plan.page}/api/v1/points") or []
         meter = self._meter
         figures: dict[str, Any] = {
@@ -200,7 +215,11 @@ def summary_line(status: SiteStatus) -> str:
     if status.importing:
         done = 100 * status.importing.done / max(status.importing.total, 1)
         parts.append(f"importing the past {bar(done)} {done:.0f} %")
-    parts += [f"{kpi.kpi} {kpi.value:.3g} {kpi.unit}" for kpi in headline_kpis(status.kpis)[:3] if kpi.value is not None]
+    parts += [
+        f"{kpi.kpi} {kpi.value:.3g} {kpi.unit}"
+        for kpi in headline_kpis(status.kpis)[:3]
+        if kpi.value is not None
+    ]
     return "  ".join(parts)
 
 

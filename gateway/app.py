@@ -1,0 +1,244 @@
+"""Composition: the one place that knows every part and puts them together.
+
+drivers -> Field -> Ingest -> Store -+-> LiveTable -> page, alarms
+                                     +-> KPI worker (its own process) -> Store
+                                     +-> Senders -> clouds
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.cron import CronTrigger
+
+from analytics.flags import IntervalFlag
+from gateway.alarms import AlarmBoard, conditions
+from gateway.clock import Clock, SystemClock
+from gateway.cloud import CloudSide
+from gateway.config import ConfigError, diff, load
+from gateway.devices import DeviceBoard
+from gateway.field import Field
+from gateway.importing import Importer
+from gateway.ingest import Ingest
+from gateway.kpi.supervisor import KpiWorker
+from gateway.live import LiveTable
+from gateway.points import HEARTBEAT, by_series, register
+from gateway.records import Event, Severity
+from gateway.selfwatch import SelfWatch
+from gateway.site import Installation
+from gateway.snapshot import PointView, shown_kpis
+from gateway.status import PointStatus, SiteStatus
+from gateway.store.reader import Reader
+from gateway.store.store import Store
+from gateway.supervision import Supervisor
+from gateway.timewatch import TimeWatch
+from gateway.web.server import Server, create_app, serve
+from gateway.web.sources import ReloadReport
+
+log = logging.getLogger(__name__)
+
+DRAIN_S = 5.0
+"""How long a stopping gateway goes on sending what it just committed."""
+LOOK_EVERY_S = 1.0
+HEARTBEAT_S = 60.0
+
+
+class Gateway:
+    """One gateway, from its configuration to its page. Implements `gateway.web.sources.RunningGateway`."""
+
+    def __init__(self, installation: Installation, clock: Clock | None = None) -> None:
+        self._installation = installation
+        self._clock = clock or SystemClock()
+        self._started_ns = self._clock.now_ns()
+        self._supervisor = Supervisor(self._clock)
+        self._board = DeviceBoard()
+        self._live = LiveTable()
+        self._store = Store.open(
+            installation.store.path,
+            now=self._clock.now_ns,
+            settings=installation.store,
+            site=installation.site.id,
+        )
+        self._ids: dict[tuple[str, str], int] = {}
+        self._ingest = Ingest(self._store, [self._live.update])
+        self._field = Field(self._clock, self._supervisor, self._board, self._ingest.accept)
+        self._importer = Importer(installation.store.path / "spool", self._store, int(IntervalFlag.IMPORTED))
+        self._worker = KpiWorker(self._store, self._clock, self._supervisor)
+        self._cloud = CloudSide(self._store, self._clock)
+        self._time = TimeWatch(self._clock)
+        self._self = SelfWatch(self._clock)
+        self._alarms = AlarmBoard()
+        self._server: Server | None = None
+        self._scheduler = AsyncIOScheduler(timezone=installation.site.timezone)
+        self._reloading = asyncio.Lock()
+
+    # What the page sees.
+
+    @property
+    def installation(self) -> Installation:
+        return self._installation
+
+    def reader(self) -> Reader:
+        return Reader(self._installation.store.path)
+
+    def points(self, device: str | None = None) -> Sequence[PointStatus]:
+        return self._view().points(device)
+
+    async def changes(self) -> AsyncIterator[Sequence[PointStatus]]:
+        async for series in self._live.changes():
+            yield self._view().by_series(series.tolist())
+
+    def status(self) -> SiteStatus:
+        site = self._installation.site
+        missing = self._missing_for_ready()
+        return SiteStatus(
+            site=site.id,
+            name=site.name,
+            timezone=site.timezone.key,
+            time=self._clock.now_ns(),
+            started=self._started_ns,
+            ready=not missing,
+            not_ready_because=missing,
+            devices=self._view().device_statuses(),
+            sinks=self._cloud.statuses(),
+            store=self._store.status(),
+            alarms=self._alarms.open,
+            kpis=shown_kpis(self._worker.results),
+            poll_late=self._field.poll_late,
+            importing=self._importer.progress,
+            worker=self._worker.state,
+        )
+
+    async def reload(self) -> ReloadReport:
+        """Read the configuration again and apply what differs; on an error nothing changes."""
+        async with self._reloading:
+            try:
+                new = await asyncio.to_thread(load, self._installation.folder)
+            except ConfigError as error:
+                return ReloadReport(applied=False, errors=tuple(str(problem) for problem in error.problems))
+            changes = diff(self._installation, new)
+            await self._apply(new)
+            await self._note("reload", f"configuration reloaded: {changes.summary()}")
+            return ReloadReport(
+                applied=True, added=changes.added, removed=changes.removed, changed=changes.changed
+            )
+
+    # Start and stop.
+
+    async def start(self, *, page: bool = True) -> None:
+        """Start everything; polling begins first, the page and the worker follow."""
+        with self.reader() as reader:
+            self._alarms = AlarmBoard(reader.open_alarms())
+            self._worker.results = tuple(reader.kpis())
+        self._supervisor.start("ingest", self._ingest.run)
+        await self._apply(self._installation)
+        self._supervisor.start("look", self._look_after)
+        self._supervisor.start("heartbeat", self._beat)
+        self._supervisor.start("import", self._import)
+        await self._worker.start()
+        self._schedule()
+        if page:
+            web = self._installation.web
+            self._server = await serve(create_app(self), web.host, web.port)
+        await self._note("start", "gateway started")
+
+    async def stop(self) -> None:
+        """End in order: no new samples, the last commit, the last word to the cloud, the store."""
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+        if self._server is not None:
+            await self._server.stop()
+        await self._field.close()
+        await self._supervisor.stop("import")
+        await self._supervisor.stop("look")
+        await self._worker.stop()
+        await self._supervisor.stop_all()
+        await self._ingest.flush()
+        await self._note("stop", "gateway stopped")
+        await self._cloud.stop(DRAIN_S)
+        await self._store.close()
+
+    async def _apply(self, new: Installation) -> None:
+        self._ids = register(self._store.catalogue, new)
+        self._live.make_room(max(self._ids.values(), default=0))
+        self._board.use(new.devices.values())
+        self._installation = new
+        self._ingest.use(by_series(new, self._ids))
+        await self._field.apply(new.links, new.devices, self._ids)
+        await self._cloud.apply(new.sinks)
+        self._worker.use(new, self._ids)
+
+    def _schedule(self) -> None:
+        """Calendar jobs, in the site's zone."""
+        self._scheduler.add_job(
+            self._worker.request, CronTrigger(minute="*/15", second=5), id="kpi", coalesce=True
+        )
+        self._scheduler.start()
+
+    # What runs beside polling.
+
+    async def _look_after(self) -> None:
+        """Once a second: the clock, silent senders, alarms."""
+        due = self._clock.monotonic()
+        while True:
+            due += LOOK_EVERY_S
+            await self._clock.sleep_until(due)
+            await self._look_at_clock()
+            await self._field.watch_silence()
+            changed = self._alarms.update(conditions(self.status(), self.points()), self._clock.now_ns())
+            if changed:
+                await self._store.append_records(changed)
+
+    async def _look_at_clock(self) -> None:
+        news = self._time.look()
+        self._ingest.suspect_clock(news.suspect)
+        if news.step_s:
+            await self._note("clock_step", f"the clock stepped by {news.step_s:+.1f} s", news.step_s)
+
+    async def _beat(self) -> None:
+        """Once a minute: a sign of life for system_uptime, and health figures for the cloud."""
+        series = self._ids[HEARTBEAT]
+        due = self._clock.monotonic()
+        while True:
+            await self._store.append(self._self.heartbeat(series))
+            await self._store.append_records([self._self.health(self.status())])
+            due += HEARTBEAT_S
+            await self._clock.sleep_until(due)
+
+    async def _import(self) -> None:
+        """Take history from the spool whenever some arrives."""
+        while True:
+            if self._importer.waiting():
+                rows = await self._importer.take(self._ids)
+                if rows:
+                    await self._note("import", f"{rows} intervals imported", float(rows))
+                    self._worker.request(history_changed=True)
+            await self._clock.sleep_until(self._clock.monotonic() + LOOK_EVERY_S)
+
+    async def _note(self, kind: str, message: str, value: float | None = None) -> None:
+        event = Event(
+            source="gateway",
+            kind=kind,
+            time=self._clock.now_ns(),
+            severity=Severity.INFORMATION,
+            message=message,
+            value=value,
+        )
+        await self._store.append_records([event])
+
+    def _view(self) -> PointView:
+        return PointView(self._live, self._board, self._installation.devices, self._ids)
+
+    def _missing_for_ready(self) -> tuple[str, ...]:
+        """What is missing until the gateway does its whole job: polling, storing, warm."""
+        missing = []
+        if self._store.status().mode != "disk":
+            missing.append("the store cannot write to its disk")
+        if not any(self._board[name].last_answer for name in self._installation.devices):
+            missing.append("no device has answered yet")
+        if self._worker.state != "warm":
+            missing.append(f"the KPI worker is {self._worker.state}")
+        return tuple(missing)
