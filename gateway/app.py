@@ -18,7 +18,7 @@ from analytics.flags import IntervalFlag
 from gateway.alarms import AlarmBoard, conditions
 from gateway.clock import Clock, SystemClock
 from gateway.cloud import CloudSide
-from gateway.config import ConfigError, diff, load
+from gateway.config import Changes, ConfigError, diff, load
 from gateway.devices import DeviceBoard
 from gateway.field import Field
 from gateway.importing import Importer
@@ -35,7 +35,7 @@ from gateway.store.reader import Reader
 from gateway.store.store import Store
 from gateway.supervision import Supervisor
 from gateway.timewatch import TimeWatch
-from gateway.web.server import Server, create_app, serve
+from gateway.web.server import WebHandle, create_app, serve
 from gateway.web.sources import ReloadReport
 
 log = logging.getLogger(__name__)
@@ -44,6 +44,8 @@ DRAIN_S = 5.0
 """How long a stopping gateway goes on sending what it just committed."""
 LOOK_EVERY_S = 1.0
 HEARTBEAT_S = 60.0
+NEEDS_RESTART = frozenset({"store", "web"})
+"""What a reload cannot change under a running gateway; the report says so."""
 
 
 class Gateway:
@@ -71,7 +73,7 @@ class Gateway:
         self._time = TimeWatch(self._clock)
         self._self = SelfWatch(self._clock)
         self._alarms = AlarmBoard()
-        self._server: Server | None = None
+        self._server: WebHandle | None = None
         self._scheduler = AsyncIOScheduler(timezone=installation.site.timezone)
         self._reloading = asyncio.Lock()
 
@@ -121,10 +123,9 @@ class Gateway:
                 return ReloadReport(applied=False, errors=tuple(str(problem) for problem in error.problems))
             changes = diff(self._installation, new)
             await self._apply(new)
-            await self._note("reload", f"configuration reloaded: {changes.summary()}")
-            return ReloadReport(
-                applied=True, added=changes.added, removed=changes.removed, changed=changes.changed
-            )
+            report = reload_report(changes)
+            await self._note("reload", f"configuration reloaded: {', '.join(report.changed) or 'no change'}")
+            return report
 
     # Start and stop.
 
@@ -242,3 +243,15 @@ class Gateway:
         if self._worker.state != "warm":
             missing.append(f"the KPI worker is {self._worker.state}")
         return tuple(missing)
+
+
+def reload_report(changes: Changes) -> ReloadReport:
+    """A reload's changes as names: `device ahu-1`, `link plant`, `kpis`."""
+    named = {section.rstrip("s"): delta for section, delta in changes.named().items()}
+    rest = tuple(f"{name} (after a restart)" if name in NEEDS_RESTART else name for name in changes.rest)
+    return ReloadReport(
+        applied=True,
+        added=tuple(f"{kind} {name}" for kind, delta in named.items() for name in delta.added),
+        removed=tuple(f"{kind} {name}" for kind, delta in named.items() for name in delta.removed),
+        changed=tuple(f"{kind} {name}" for kind, delta in named.items() for name in delta.changed) + rest,
+    )

@@ -27,6 +27,8 @@ class CloudSide:
             if sinks.get(name) != settings:
                 del self._running[name]
                 await asyncio.to_thread(sender.stop)
+            else:
+                sender.tags_changed()
         for name, settings in sinks.items():
             if name not in self._running:
                 sender = self._sender(settings)

@@ -203,7 +203,10 @@ class _RunningLink:
         await self._accept(result.batch, None)
 
     async def _deliver(self, delivery: Delivery) -> None:
-        self._board.answered(delivery.device, self._clock.now_ns(), None)
+        if delivery.fault is None:
+            self._board.answered(delivery.device, self._clock.now_ns(), None)
+        else:
+            self._board.lost(delivery.device, self._clock.now_ns(), delivery.fault)
         self._board.points(delivery.device, delivery.batch.series.tolist(), delivery.point_faults)
         await self._accept(delivery.batch, delivery.committed)
 
