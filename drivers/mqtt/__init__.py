@@ -1,0 +1,1 @@
+"""MQTT: sensors that send on their own, through a broker."""

@@ -1,0 +1,146 @@
+"""The plan: which topics to subscribe to, and which points each message feeds. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from paho.mqtt.matcher import MQTTMatcher
+
+from drivers.base import Batch, Device, Fault, FaultCode, Point
+from drivers.mqtt.codec import Field, Program, Rows
+from drivers.mqtt.settings import DeviceSettings, PointSettings, parse_path
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Messages under one topic filter that feed points of one device."""
+
+    filter: str
+    device: str
+    program: Program
+
+
+class Plan:
+    """Compiled once per configuration, run for every message.
+
+    filters: one subscription each, those covered by a wider one left out. points: by plan row.
+    """
+
+    def __init__(self, devices: Sequence[Device]) -> None:
+        self.points: tuple[Point, ...] = tuple(point for device in devices for point in device.points)
+        sources = [_point_settings(point) for point in self.points]
+        self._series = np.array([point.series for point in self.points], np.int32)
+        self._scale = np.array([source.scale for source in sources], np.float64)
+        self._offset = np.array([source.offset for source in sources], np.float64)
+        self.row_of = {point.series: row for row, point in enumerate(self.points)}
+        self.topic_of: dict[int, str] = {}
+        self.series_of: dict[str, NDArray[np.int32]] = {}
+        self._exact: dict[str, list[Route]] = {}
+        self._wild = MQTTMatcher()  # type: ignore[no-untyped-call]
+        self._has_wild = False
+        row = 0
+        for device in devices:
+            count = len(device.points)
+            self.series_of[device.name] = self._series[row : row + count]
+            self._add(device, range(row, row + count))
+            row += count
+        self.filters = _widest(self.topic_of.values())
+
+    def routes(self, topic: str) -> Sequence[Route]:
+        """The routes of a message; one dictionary look-up unless wildcards are configured."""
+        exact = self._exact.get(topic, ())
+        if not self._has_wild:
+            return exact
+        matching = self._wild.iter_match(topic)  # type: ignore[no-untyped-call]
+        return [*exact, *(route for routes in matching for route in routes)]
+
+    def batch(self, rows: Rows) -> Batch:
+        """Rows as a batch, in the points' source units."""
+        at = np.array(rows.row, np.intp)
+        return Batch(
+            series=self._series[at],
+            time=np.array(rows.time, np.int64),
+            value=np.array(rows.value, np.float64) * self._scale[at] + self._offset[at],
+            quality=np.array(rows.quality, np.uint8),
+        )
+
+    def faults(self, rows: Rows) -> dict[int, Fault]:
+        """By series id, why rows are bad; the newest reason of each point."""
+        return {
+            self.points[row].series: Fault(FaultCode.BAD_PAYLOAD, reason)
+            for row, reason in rows.reasons.items()
+        }
+
+    def _add(self, device: Device, rows: range) -> None:
+        by_filter: dict[str, list[Field]] = {}
+        for row in rows:
+            topic = _topic(device, self.points[row])
+            self.topic_of[self.points[row].series] = topic
+            by_filter.setdefault(topic, []).append(_field(row, device, self.points[row]))
+        for topic, fields in by_filter.items():
+            needs_json = any(field.path is not None or field.timestamp is not None for field in fields)
+            route = Route(topic, device.name, Program(tuple(fields), needs_json))
+            if "+" in topic or "#" in topic:
+                self._has_wild = True
+                self._listed(topic).append(route)
+            else:
+                self._exact.setdefault(topic, []).append(route)
+
+    def _listed(self, topic: str) -> list[Route]:
+        try:
+            routes: list[Route] = self._wild[topic]
+        except KeyError:
+            routes = self._wild[topic] = []
+        return routes
+
+
+def covers(wide: str, narrow: str) -> bool:
+    """True when every topic that matches `narrow` matches `wide` (MQTT 3.1.1, section 4.7)."""
+    if narrow.startswith("$") != wide.startswith("$"):
+        return False
+    ours, theirs = wide.split("/"), narrow.split("/")
+    for place, level in enumerate(ours):
+        if level == "#":
+            return True
+        if place >= len(theirs) or theirs[place] == "#":
+            return False
+        if level not in ("+", theirs[place]):
+            return False
+    return len(ours) == len(theirs)
+
+
+def _widest(filters: Iterable[str]) -> tuple[str, ...]:
+    distinct = sorted(set(filters))
+    wild = [f for f in distinct if "+" in f or "#" in f]
+    return tuple(f for f in distinct if not any(w != f and covers(w, f) for w in wild))
+
+
+def _topic(device: Device, point: Point) -> str:
+    template = _point_settings(point).topic or _device_settings(device).topic or "{device}/{point}"
+    return template.replace("{device}", device.name).replace("{point}", point.name)
+
+
+def _field(row: int, device: Device, point: Point) -> Field:
+    source = _point_settings(point)
+    stamp = source.timestamp or (_device_settings(device).timestamp if source.json_path is not None else None)
+    return Field(
+        row=row,
+        path=None if source.json_path is None else parse_path(source.json_path),
+        words=dict(source.values),
+        timestamp=None if stamp is None else parse_path(stamp),
+    )
+
+
+def _point_settings(point: Point) -> PointSettings:
+    if not isinstance(point.source, PointSettings):
+        raise TypeError(f"{point.device}/{point.name} is no MQTT point: {type(point.source).__name__}")
+    return point.source
+
+
+def _device_settings(device: Device) -> DeviceSettings:
+    if not isinstance(device.settings, DeviceSettings):
+        raise TypeError(f"{device.name} is no MQTT device: {type(device.settings).__name__}")
+    return device.settings
