@@ -111,7 +111,7 @@ class Outbox(Protocol):
         ...
 
     def read(self, first: int, last: int, max_rows: int) -> Parcel | None:
-        """Whole journal rows from `first` to at most `last`, about `max_rows` lines; None when there are none."""
+        """Whole journal rows of first..last, about `max_rows` lines; None when there are none."""
         ...
 
     def tags(self, series: NDArray[np.int32]) -> Sequence[SeriesTags]:
