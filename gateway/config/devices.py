@@ -123,10 +123,12 @@ class Devices:
     def _template(self, name: str, node: Node, common: DeviceSection) -> Template | None:
         if not common.template:
             return None
+        from drivers.templates import TemplateError
+
         place = node.place_of(["template"])
         try:
             template = self._shelf.get(common.template)
-        except ValueError as error:
+        except TemplateError as error:
             message = f"device {name}: template '{common.template}' cannot be used: {error}"
             self._problems.add(place, "template", message, "check it with `heyzack template check`")
             return None
