@@ -23,6 +23,7 @@ class CloudSide:
 
     async def apply(self, sinks: Mapping[str, SinkSettings]) -> None:
         """Bring the senders to this configuration."""
+        self._store.keep_for(sinks)
         for name, (settings, sender) in list(self._running.items()):
             if sinks.get(name) != settings:
                 del self._running[name]

@@ -16,9 +16,14 @@ from numpy.typing import NDArray
 from drivers.base import FIRST_BAD, Batch, Quality
 from gateway.site import PointSpec
 
+HELD_IN_MEMORY = 0
+
 
 class Journal(Protocol):
-    """The store, as ingest needs it: append returns when the batch is on disk."""
+    """The store, as ingest needs it: append returns the commit's seq when the batch is on disk.
+
+    HELD_IN_MEMORY when the disk does not take it: kept and sent from memory, but not promised.
+    """
 
     async def append(self, batch: Batch) -> int: ...
 
@@ -124,11 +129,12 @@ class Ingest:
         self._wake.clear()
         batches, self._waiting = self._waiting, []
         callbacks, self._callbacks = self._callbacks, []
+        on_disk = True
         if batches:
             joined = Batch.concat(batches)
             try:
                 converted = self._table.convert(joined)
-                await self._journal.append(converted)
+                on_disk = await self._journal.append(converted) != HELD_IN_MEMORY
             except BaseException:
                 self._waiting = batches + self._waiting
                 self._callbacks = callbacks + self._callbacks
@@ -139,6 +145,8 @@ class Ingest:
                 self._room.set()
             for listener in self._listeners:
                 listener(converted)
+        if not on_disk:
+            return  # what is not acknowledged is sent again by its peer; that is the safer memory
         for callback in callbacks:
             callback()
 

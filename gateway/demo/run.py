@@ -21,10 +21,11 @@ from gateway.demo.observe import Meter, fetch_json, fetch_status
 from gateway.demo.plan import DemoPlan, make_plan
 from gateway.demo.processes import Child, ChildError, tail
 from gateway.importing import PastIntervals, write_spool
-from gateway.kpi.catalogue import headline_kpis
 from gateway.records import KpiResult
+from gateway.site import StoreSettings
 from gateway.status import SiteStatus
-from gateway.store.reader import Reader
+from gateway.store.store import Store
+from gateway.web.kpi_views import choose
 
 QUARTER_NS = 900 * SECOND_NS
 SITE_ZONE = ZoneInfo("Europe/Paris")
@@ -178,19 +179,22 @@ class Demo:
             "cpu_percent": meter and meter.cpu_percent,
             "rss_mb": meter and meter.rss_mb,
             "worker_rss_mb": meter and meter.worker_rss_mb,
-            "kpis": {kpi.kpi: kpi_figures(kpi) for kpi in headline_kpis(status.kpis)},
+            "kpis": {kpi.kpi: kpi_figures(kpi) for kpi in choose(status.kpis)},
         }
         self._say("stopping")
         await self._gateway.stop()  # polling ends, the last commit is made and sent
         return figures | await self._counts() | measured
 
     async def _counts(self) -> dict[str, int]:
-        with Reader(self.plan.store) as reader:
-            totals = reader.totals()
+        store = Store.open(self.plan.store, now=time.time_ns, settings=StoreSettings(self.plan.store))
+        try:
+            committed, acknowledged = store.samples_committed, store.acknowledged("central").samples
+        finally:
+            await store.close()
         received = await fetch_json(f"{self.plan.cloud}/stats") or {}
         return {
-            "samples_committed": totals.samples_committed,
-            "samples_acknowledged": totals.samples_acknowledged.get("central", 0),
+            "samples_committed": committed,
+            "samples_acknowledged": acknowledged,
             "samples_received": received.get("samples", 0),
             "intervals_received": received.get("intervals", 0),
         }
@@ -216,9 +220,7 @@ def summary_line(status: SiteStatus) -> str:
         done = 100 * status.importing.done / max(status.importing.total, 1)
         parts.append(f"importing the past {bar(done)} {done:.0f} %")
     parts += [
-        f"{kpi.kpi} {kpi.value:.3g} {kpi.unit}"
-        for kpi in headline_kpis(status.kpis)[:3]
-        if kpi.value is not None
+        f"{kpi.kpi} {kpi.value:.3g} {kpi.unit}" for kpi in choose(status.kpis)[:3] if kpi.value is not None
     ]
     return "  ".join(parts)
 

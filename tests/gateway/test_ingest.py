@@ -33,12 +33,13 @@ class Disk:
     def __init__(self) -> None:
         self.batches: list[Batch] = []
         self.broken = False
+        self.read_only = False
 
     async def append(self, batch: Batch) -> int:
         if self.broken:
             raise OSError("disk")
         self.batches.append(batch)
-        return len(self.batches)
+        return 0 if self.read_only else len(self.batches)
 
 
 def test_values_become_canonical_by_factor_and_offset() -> None:
@@ -120,3 +121,14 @@ async def test_while_the_clock_is_suspect_good_samples_say_so() -> None:
     await ingest.accept(Batch.of([1, 1], 1, [1.0, np.nan], [Quality.GOOD, Quality.COMM_LOST]))
     await ingest.flush()
     assert disk.batches[0].quality.tolist() == [Quality.CLOCK_SUSPECT, Quality.COMM_LOST]
+
+
+async def test_what_is_only_in_memory_is_shown_but_not_acknowledged() -> None:
+    disk, news, given = Disk(), [], []
+    ingest = Ingest(disk, [news.append])
+    ingest.use({1: point()})
+    disk.read_only = True
+    await ingest.accept(Batch.of([1], 1, [1.0]), lambda: given.append("ack"))
+    await ingest.flush()
+    assert len(news) == 1
+    assert not given
