@@ -273,7 +273,9 @@ def _demand_spaces(tokens: list[_Token]) -> None:
         after = tokens[index + 1].kind if index + 1 < len(tokens) else ""
         if before in ("ref", "name") or (sign.text == "/" and after in ("ref", "name")):
             what = "minus" if sign.text == "-" else "division"
-            hint = f"put spaces around it: a/b {sign.text} c/d; a name may itself contain '-'"
+            hint = (
+                "put spaces around every '-' and '/' between points, as in a/b - c/d: names may contain '-'"
+            )
             raise _error(f"a {what} sign that touches a point's name is ambiguous", sign, hint)
 
 

@@ -254,10 +254,11 @@ def points_of(devices: Devices) -> dict[str, PointSpec]:
 
 
 def _well_named(name: str, what: str, place: Place, problems: Problems) -> bool:
-    if name.startswith("_") or not re.fullmatch(NAME, name):
+    wrapper = what == "device" and name in ("devices", "links")
+    if wrapper or name.startswith("_") or not re.fullmatch(NAME, name):
         hint = "use letters, digits and '_', with '-' or '.' inside, starting with a letter"
-        if name in ("devices", "links") and what == "device":
-            hint = f"remove the line '{name}:' and name the devices directly"
+        if wrapper:
+            hint = f"remove the line '{name}:'; a device file names its devices directly"
         problems.add(place, "name", f"{what} name '{name}' is not allowed", hint)
         return False
     return True

@@ -172,7 +172,7 @@ class _Builder:
             except InterpolationError as error:
                 at = result.inside(error.offset + 1) if "\n" not in text else place
                 self._problems.add(at, error.code, error.message, error.hint)
-                return Node(place, None, replaced=True)
+                return Node(place, None, replaced=True, broken=True)
             result.value, result.secret = done.text, done.secret
         if plain and not result.secret:
             result.value = self._resolve(str(result.value), node)
@@ -193,7 +193,7 @@ class _Builder:
 
 def _empty_hint(path: Path) -> str:
     if path.name == "site.yaml":
-        return "start from the demo's site.yaml: `heyzack config show --demo`"
+        return "write at least 'site: {id: ..., timezone: Europe/Paris}'"
     return "define a device in it, or delete the file"
 
 

@@ -63,6 +63,8 @@ def _note(model: type[BaseModel], node: Node, what: str, detail: dict[str, Any],
         problems.add(place, "missing-key", f"{where}key '{name}' is missing", f"add '{path[-1]}: ...'")
         return
     place = node.place_of(path)
+    if node.at(path).broken:
+        return
     if node.at(path).secret:
         given = "***"
     if kind in ("value_error", "assertion_error"):

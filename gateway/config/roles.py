@@ -97,6 +97,8 @@ def _role(name: str, node: Node, key: Place, directory: Directory, problems: Pro
     written = node if node.mapping is None else (node.child("expression") or node)
     if meaning is None or written.mapping is not None:
         return None
+    if written.broken:
+        return None
     if not isinstance(written.value, str):
         problems.add(written.place, "type", f"{what}: expected an expression", "write device/point")
         return None

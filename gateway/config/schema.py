@@ -235,7 +235,8 @@ class SinkSection(Section):
         return self
 
 
-def _listen(text: str) -> str:
+def _listen(given: Any) -> str:
+    text = str(given)
     host, colon, port = text.rpartition(":")
     if not (colon and host.strip("[]") and port.isdigit() and 0 <= int(port) <= 65535):
         raise ValueError(f"'{text}' is no address to listen on; write host:port, such as 127.0.0.1:8080")
@@ -245,7 +246,7 @@ def _listen(text: str) -> str:
 class WebSection(Section):
     """Where the page listens."""
 
-    listen: Annotated[str, AfterValidator(_listen)] = "127.0.0.1:8080"
+    listen: Annotated[str, BeforeValidator(_listen)] = "127.0.0.1:8080"
     anonymous: bool = False
 
 

@@ -17,7 +17,7 @@ class Node:
 
     keys: for a mapping, where each key stands. secret: the text came from `${secret:...}`. named: where the
     key stands whose value this is. quoted: the text starts one column after its place.
-    replaced: a reference (`${...}`) was replaced in it.
+    replaced: a reference (`${...}`) was replaced in it. broken: it could not be; that is reported already.
     """
 
     place: Place
@@ -27,6 +27,7 @@ class Node:
     named: Place | None = None
     quoted: bool = False
     replaced: bool = False
+    broken: bool = False
 
     @property
     def mapping(self) -> dict[str, Node] | None:

@@ -87,7 +87,7 @@ def test_an_error_names_the_column(text: str, column: int, message: str) -> None
 
 
 def test_an_ambiguous_minus_is_explained() -> None:
-    assert error("a/b-c/d").hint.startswith("put spaces around it: a/b")
+    assert error("a/b-c/d").hint.startswith("put spaces around every '-'")
 
 
 def test_division_by_zero_is_missing_not_infinite() -> None:
