@@ -1,0 +1,486 @@
+"""A running gateway that is not: the demo building's devices, KPIs in several states, a store of sine waves.
+
+`RunningGateway` as the page sees it. Tests change its public fields to bring about a state.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+import numpy as np
+
+from gateway.records import Alarm, KpiResult, Severity, Status
+from gateway.site import Installation, KpiSettings, Site, StoreSettings, WebSettings
+from gateway.status import (
+    DeviceStatus,
+    ImportStatus,
+    PointStatus,
+    SinkStatus,
+    SiteStatus,
+    StoreStatus,
+)
+from gateway.store.columns import RESOLUTIONS, Intervals
+
+S = 1_000_000_000
+MINUTE, HOUR, DAY = 60 * S, 3600 * S, 86400 * S
+NOW = 1_795_340_523 * S
+"""2026-11-22 09:42:03 UTC, 10:42:03 in Paris."""
+NOVEMBER, DECEMBER = 1_793_487_600 * S, 1_796_079_600 * S
+"""The local month, Europe/Paris."""
+
+METER = ("energy_import", "energy_export", "power", "voltage_l1", "current_l1", "frequency")
+UNITS = {
+    "energy_import": ("electric_energy", "kWh", "counter", 1_234_567.8),
+    "energy_export": ("electric_energy", "kWh", "counter", 1203.4),
+    "power": ("electric_power", "kW", "gauge", 84.2),
+    "voltage_l1": ("voltage", "V", "gauge", 231.4),
+    "current_l1": ("current", "A", "gauge", 121.7),
+    "frequency": ("frequency", "Hz", "gauge", 50.01),
+    "volume": ("water_volume", "m3", "counter", 48213.456),
+    "flow": ("water_flow", "m3/h", "gauge", 0.82),
+    "supply_temp": ("temperature", "degC", "gauge", 18.4),
+    "return_temp": ("temperature", "degC", "gauge", 21.9),
+    "supply_temp_sp": ("temperature", "degC", "setpoint", 18.0),
+    "fan_command": ("state", "1", "command", 1.0),
+    "fan_speed": ("ratio", "%", "gauge", 64.0),
+    "temp": ("temperature", "degC", "gauge", 21.3),
+    "setpoint": ("temperature", "degC", "setpoint", 21.0),
+    "valve": ("ratio", "%", "gauge", 12.5),
+    "occupied": ("state", "1", "state", 1.0),
+    "leaving_water_temp": ("temperature", "degC", "gauge", 41.6),
+    "running": ("state", "1", "state", 0.0),
+    "temperature": ("temperature", "degC", "gauge", 21.3),
+    "co2": ("co2", "ppm", "gauge", 640.0),
+    "humidity": ("humidity", "%", "gauge", 41.5),
+    "occupancy": ("count", "1", "gauge", 7.0),
+    "site.electricity.import": ("electric_energy", "kWh", "counter", 1_234_567.8),
+    "site.water": ("water_volume", "m3", "counter", 48213.456),
+    "outdoor.temperature": ("temperature", "degC", "gauge", 8.6),
+}
+ROOM = ("temperature", "co2", "humidity", "occupancy")
+ZONE = ("temp", "setpoint", "valve", "occupied")
+DEVICES: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "main-meter": ("plant", "modbus-tcp", METER),
+    "hvac-meter": ("plant", "modbus-tcp", METER),
+    "pv-meter": ("plant", "modbus-tcp", METER),
+    "water-meter": ("plant", "modbus-tcp", ("volume", "flow")),
+    "gas-meter": ("plant", "modbus-tcp", ("volume",)),
+    "ahu-1": ("bms", "bacnet", ("supply_temp", "return_temp", "supply_temp_sp", "fan_command", "fan_speed")),
+    "zone-1": ("bms", "bacnet", ZONE),
+    "zone-2": ("bms", "bacnet", ZONE),
+    "zone-3": ("bms", "bacnet", ZONE),
+    "heat-pump": ("bms", "bacnet", ("power", "leaving_water_temp", "running")),
+    "room-101": ("broker", "mqtt", ROOM),
+    "room-102": ("broker", "mqtt", ROOM),
+    "room-103": ("broker", "mqtt", ROOM),
+    "lobby": ("broker", "mqtt", ROOM),
+    "roof": ("broker", "mqtt", ("temperature",)),
+}
+ROLES = ("site.electricity.import", "site.water", "outdoor.temperature")
+
+
+def make_points() -> list[PointStatus]:
+    """Every point good, measured some seconds ago."""
+    names = [(device, point) for device, (_, _, points) in DEVICES.items() for point in points]
+    names += [("_site", role) for role in ROLES]
+    found = []
+    for series, (device, point) in enumerate(names, 1):
+        quantity, unit, kind, value = UNITS[point]
+        found.append(
+            PointStatus(
+                series=series,
+                device=device,
+                point=point,
+                quantity=quantity,
+                unit=unit,
+                kind=kind,
+                value=value,
+                quality=0,
+                time=NOW - (series % 9) * S,
+                every_s=10.0,
+            )
+        )
+    return found
+
+
+def make_devices() -> list[DeviceStatus]:
+    """All fifteen, online."""
+    return [
+        DeviceStatus(
+            device=name,
+            link=link,
+            driver=driver,
+            online=True,
+            last_answer=NOW - 3 * S,
+            since=NOW - 5 * HOUR,
+            latency_ms=None if driver == "mqtt" else 2.4 + index,
+            points=len(points),
+            points_good=len(points),
+            address=f"127.0.0.1:{15020 + index}",
+            every_s=10.0,
+        )
+        for index, (name, (link, driver, points)) in enumerate(DEVICES.items())
+    ]
+
+
+def make_kpis() -> list[KpiResult]:
+    """One in each state: met, proven, near, below, not proven, exceeding, undefined, not entered."""
+
+    def kpi(name: str, value: float | None, unit: str = "%", **more: Any) -> KpiResult:
+        month = {"cadence": "monthly", "start": NOVEMBER, "end": DECEMBER, "partial": True}
+        defaults = {"scope": "site", "n_valid": 2063, "n_expected": 2064, "completeness": 99.95}
+        return KpiResult(
+            kpi=name, value=value, unit=unit, **(month | defaults | {"computed": NOW - 61 * S} | more)
+        )
+
+    return [
+        kpi(
+            "energy_savings",
+            21.3,
+            lower=17.2,
+            upper=25.4,
+            target=20.0,
+            baseline=41_230.0,
+            attainment=1.06,
+            status=Status.ON_TRACK,
+            evidence="verified",
+            claim="likely",
+            model_id="daily-5p/9f31c2",
+            inputs=("site.electricity.import", "outdoor.temperature", "baseline 2024-01-01..2024-12-31"),
+            details={"cv_rmse": 11.2, "nmbe": 0.04, "r2_adj": 0.931, "n": 361.0},
+        ),
+        kpi("carbon_reduction", 26.1, lower=21.0, upper=31.0, target=25.0, status=Status.ON_TRACK),
+        kpi(
+            "peak_load_reduction",
+            13.9,
+            lower=9.8,
+            upper=18.0,
+            target=15.0,
+            status=Status.NEAR,
+            cadence="weekly",
+            start=NOW - 6 * DAY,
+            end=NOW + DAY,
+        ),
+        kpi("green_energy_usage", 18.2, target=30.0, status=Status.BELOW, completeness=96.4),
+        kpi(
+            "water_conservation", 16.0, lower=-3.0, upper=35.0, target=15.0, status=Status.ON_TRACK,
+            evidence="indicative",
+        ),
+        kpi("waste_reduction", None, target=20.0, status=Status.NOT_ENTERED),
+        kpi(
+            "automation_success", None, target=95.0, cadence="daily", reason="no commands",
+            start=NOW - 10 * HOUR, end=NOW + 14 * HOUR,
+        ),
+        kpi(
+            "system_uptime", 100.0, target=99.9, status=Status.EXCEEDING, cadence="daily",
+            start=NOW - 10 * HOUR, end=NOW + 14 * HOUR, partial=False,
+        ),
+        kpi("energy_use", 32_448.0, "kWh"),
+        kpi("energy_intensity", 5.79, "kWh/m2"),
+        kpi("peak_demand", 142.6, "kW"),
+        kpi("load_factor", 43.1),
+        kpi("carbon_emissions", 1412.0, "kgCO2e"),
+        kpi("water_use", 211.4, "m3"),
+        kpi("data_completeness", 98.7),
+    ]  # fmt: skip
+
+
+def make_store() -> StoreStatus:
+    """A disk with a month of room."""
+    return StoreStatus(
+        path="state",
+        bytes_used=412_000_000,
+        bytes_cap=4_294_967_296,
+        bytes_free_on_disk=28_400_000_000,
+        samples_committed=18_402_113,
+        newest_seq=90_211,
+        oldest_seq=1,
+        dropped=0,
+        quarantined=0,
+        mode="disk",
+        room_s=31 * 86400.0,
+    )
+
+
+def device_lost() -> Alarm:
+    return Alarm(
+        source="room-102",
+        kind="device_lost",
+        severity=Severity.CRITICAL,
+        message="room-102: silent nothing heard",
+        raised=NOW - 25 * MINUTE,
+    )
+
+
+@dataclass
+class FakeReader:
+    """A store of smooth days. `fails` makes every read raise, as a damaged file would."""
+
+    kpis: Sequence[KpiResult]
+    stored_alarms: Sequence[Alarm]
+    fails: bool = False
+    closed: bool = False
+
+    def samples(self, series: int, start_ns: int, end_ns: int) -> SimpleNamespace:
+        self._check()
+        time = np.arange(max(start_ns, NOW - 20 * HOUR), end_ns, 60 * S, dtype=np.int64)
+        time = time[(time < NOW - 9 * HOUR) | (time > NOW - 8 * HOUR)]
+        value = 21.0 + 3 * np.sin(time / DAY * 2 * np.pi) + 0.2 * np.sin(time / MINUTE) + series % 7
+        quality = np.zeros(len(time), np.uint8)
+        quality[50:60], value[50:60] = 32, np.nan
+        return SimpleNamespace(time=time, value=value, quality=quality)
+
+    def intervals(self, series: int, resolution: str, start_ns: int, end_ns: int) -> Intervals:
+        self._check()
+        step = RESOLUTIONS[resolution] * S
+        first = -(-start_ns // step) * step
+        start = np.arange(first, min(end_ns, NOW - step), step, dtype=np.int64)
+        mean = 21.0 + 3 * np.sin(start / DAY * 2 * np.pi) + series % 7
+        completeness = np.full(len(start), 100.0)
+        completeness[: len(start) // 5] = 93.0
+        return Intervals(
+            start=start,
+            mean=mean,
+            min=mean - 0.4,
+            max=mean + 0.5,
+            delta=10.0 + 6 * np.sin(start / DAY * 2 * np.pi),
+            count=np.full(len(start), 90.0),
+            completeness=completeness,
+            flags=np.zeros(len(start), np.uint16),
+        )
+
+    def kpi_history(self, kpi: str, cadence: str, scope: str, start: int, end: int) -> list[KpiResult]:
+        self._check()
+        newest = next((one for one in self.kpis if (one.kpi, one.cadence) == (kpi, cadence)), None)
+        if newest is None or newest.value is None:
+            return []
+        length = newest.end - newest.start
+        found = []
+        for back in range(11, 0, -1):
+            value = newest.value * (1 - 0.03 * back + 0.06 * ((back * 7) % 5 - 2) / 2)
+            spread = (newest.upper or value) - newest.value
+            banded = newest.lower is not None
+            found.append(
+                msgspec.structs.replace(
+                    newest,
+                    start=newest.start - back * length,
+                    end=newest.end - back * length,
+                    value=value,
+                    lower=value - spread if banded else None,
+                    upper=value + spread if banded else None,
+                    partial=False,
+                )
+            )
+        return [one for one in found if start <= one.start < end]
+
+    def alarms(self, start: int, end: int) -> list[Alarm]:
+        self._check()
+        return [alarm for alarm in self.stored_alarms if start <= alarm.raised < end]
+
+    def close(self) -> None:
+        self.closed = True
+
+    def _check(self) -> None:
+        if self.fails:
+            raise OSError("database disk image is malformed")
+
+
+@dataclass
+class FakeReload:
+    """What `reload` answers."""
+
+    applied: bool = True
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ("ahu-1",)
+    errors: tuple[str, ...] = ()
+
+
+@dataclass
+class FakeGateway:
+    """The fake. Change any field, then look at the page."""
+
+    devices: list[DeviceStatus] = field(default_factory=make_devices)
+    all_points: list[PointStatus] = field(default_factory=make_points)
+    kpis: list[KpiResult] = field(default_factory=make_kpis)
+    alarms: list[Alarm] = field(default_factory=list)
+    stored_alarms: list[Alarm] = field(default_factory=list)
+    sinks: list[SinkStatus] = field(default_factory=list)
+    store: StoreStatus = field(default_factory=make_store)
+    ready: bool = True
+    not_ready_because: tuple[str, ...] = ()
+    importing: ImportStatus | None = None
+    worker: str = "warm"
+    language: str = "en"
+    unreadable: bool = False
+    now: int = NOW
+    tick_s: float = 1.0
+    reload_report: FakeReload = field(default_factory=FakeReload)
+    reloads: int = 0
+    readers: list[FakeReader] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if not self.sinks:
+            self.sinks = [connected_sink()]
+
+    @property
+    def installation(self) -> Installation:
+        site = Site("paris-hq", "Paris HQ", ZoneInfo("Europe/Paris"), 5600.0, language=self.language)
+        nothing: dict[str, Any] = {}
+        return Installation(
+            folder=Path(),
+            site=site,
+            links=nothing,
+            devices=nothing,
+            roles=nothing,
+            zones=nothing,
+            kpis=KpiSettings(),
+            store=StoreSettings(Path("state")),
+            sinks=nothing,
+            web=WebSettings(),
+        )
+
+    def status(self) -> SiteStatus:
+        return SiteStatus(
+            site="paris-hq",
+            name="Paris HQ",
+            timezone="Europe/Paris",
+            time=self.now,
+            started=NOW - 3 * DAY,
+            ready=self.ready,
+            not_ready_because=self.not_ready_because,
+            devices=tuple(self.devices),
+            sinks=tuple(self.sinks),
+            store=self.store,
+            alarms=tuple(self.alarms),
+            kpis=tuple(self.kpis),
+            importing=self.importing,
+            worker=self.worker,
+        )
+
+    def points(self, device: str | None = None) -> Sequence[PointStatus]:
+        return [point for point in self.all_points if device in (None, point.device)]
+
+    def reader(self) -> Any:
+        reader = FakeReader(self.kpis, self.stored_alarms, self.unreadable)
+        self.readers.append(reader)
+        return reader
+
+    async def changes(self) -> AsyncIterator[Sequence[PointStatus]]:
+        """Every tick a second passes and every gauge of an online device wanders a little."""
+        rng = np.random.default_rng(1)
+        while True:
+            await asyncio.sleep(self.tick_s)
+            self.now += S
+            lost = {device.device for device in self.devices if not device.online}
+            self.all_points = [
+                self._moved(point, float(rng.normal(0, 0.004))) if point.device not in lost else point
+                for point in self.all_points
+            ]
+            yield [point for point in self.all_points if point.device not in lost]
+
+    def _moved(self, point: PointStatus, share: float) -> PointStatus:
+        value = point.value
+        if value is not None and point.kind == "gauge" and point.unit != "1":
+            value *= 1 + share
+        elif value is not None and point.kind == "counter":
+            value += 0.1
+        return msgspec.structs.replace(point, value=value, time=self.now)
+
+    async def reload(self) -> Any:
+        self.reloads += 1
+        return ReloadAnswer(**vars(self.reload_report))
+
+    def lose(self, device: str, fault: str = "silent", detail: str = "", ago: int = 25 * MINUTE) -> None:
+        """A device stops answering."""
+        self.devices = [
+            msgspec.structs.replace(
+                one,
+                online=False,
+                fault=fault,
+                fault_detail=detail,
+                since=NOW - ago,
+                last_answer=NOW - ago - MINUTE,
+                points_good=0,
+                every_s=300.0 if fault == "silent" else 10.0,
+                latency_ms=None,
+            )
+            if one.device == device
+            else one
+            for one in self.devices
+        ]
+        self.all_points = [
+            msgspec.structs.replace(one, value=None, quality=48, time=NOW - ago)
+            if one.device == device
+            else one
+            for one in self.all_points
+        ]
+
+
+class ReloadAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The shape of gateway.web.sources.ReloadReport."""
+
+    applied: bool
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
+
+
+def connected_sink() -> SinkStatus:
+    return SinkStatus(
+        sink="central",
+        connected=True,
+        since=NOW - 2 * DAY,
+        backlog=212,
+        acknowledged=18_401_901,
+        dead_letters=0,
+        oldest_unsent=NOW - S,
+        last_success=NOW - S,
+    )
+
+
+def away_sink() -> SinkStatus:
+    """A sink not reached since 02:10 local time."""
+    return SinkStatus(
+        sink="central",
+        connected=False,
+        since=NOW - (8 * HOUR + 32 * MINUTE),
+        backlog=184_213,
+        acknowledged=18_217_900,
+        dead_letters=0,
+        oldest_unsent=NOW - (8 * HOUR + 32 * MINUTE),
+        last_error="connection refused",
+    )
+
+
+def troubled() -> FakeGateway:
+    """The demo building on a bad morning: a lost room, the cloud away, alarms past and present."""
+    fake = FakeGateway(alarms=[device_lost()], sinks=[away_sink()])
+    fake.lose("room-102")
+    fake.all_points = [
+        msgspec.structs.replace(one, value=None, quality=36, fault="no_such_object")
+        if (one.device, one.point) == ("zone-2", "valve")
+        else one
+        for one in fake.all_points
+    ]
+    fake.devices = [
+        msgspec.structs.replace(one, points_good=3) if one.device == "zone-2" else one for one in fake.devices
+    ]
+    past = Alarm(
+        source="gas-meter",
+        kind="device_lost",
+        severity=Severity.CRITICAL,
+        message="gas-meter: no_answer timed out after 1 s",
+        raised=NOW - 2 * DAY,
+        cleared=NOW - 2 * DAY + 13 * MINUTE,
+    )
+    fake.stored_alarms = [past, device_lost()]
+    return fake
