@@ -8,10 +8,10 @@ are missing or not a number are gaps. With n rows on the regular grid, the regis
     off the wire      in gaps, before t(0) and after t(n)
     at t(n) itself    energy_import = the whole energy, power = P(n-1)
 
-So one poll at each edge t(0) ... t(n) reads power = P(i) exactly and energy = the sum of all steps before: the
-last poll minus the first is the energy of all valid steps, and the highest power read is the peak. A gap adds
-no energy: the register stands at its end where it stood at its beginning. The step before a gap is complete in
-the energy register, which is read when the meter is back.
+So one poll at each edge t(0) ... t(n) reads power = P(i) exactly and energy = the sum of all steps before:
+the last poll minus the first is the energy of all valid steps, and the highest power read is the peak. A gap
+adds no energy: the register stands at its end where it stood at its beginning. The step before a gap is
+complete in the energy register, which is read when the meter is back.
 """
 
 from __future__ import annotations
