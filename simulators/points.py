@@ -43,9 +43,13 @@ class BuildingPoint:
         return (self.device, self.name)
 
 
+NOTHING = "nothing"
+"""The rate of a register that never moves: a load exports nothing."""
+
+
 def _register(device: str, name: str, quantity: str, unit: str, rate: str) -> BuildingPoint:
     return BuildingPoint(
-        device, name, quantity, unit, Kind.COUNTER, Motion.REGISTER, ("rate", rate), in_past=True
+        device, name, quantity, unit, Kind.COUNTER, Motion.REGISTER, ("rate", rate), in_past=rate != NOTHING
     )
 
 
@@ -53,8 +57,7 @@ def _meter(device: str, imported: str, exported: str, power: str) -> list[Buildi
     def gauge(
         name: str, quantity: str, unit: str, motion: Motion, column: str, wobble: float = 0.0
     ) -> BuildingPoint:
-        past = name == "power"
-        return BuildingPoint(device, name, quantity, unit, Kind.GAUGE, motion, ("rate", column), wobble, past)
+        return BuildingPoint(device, name, quantity, unit, Kind.GAUGE, motion, ("rate", column), wobble)
 
     return [
         _register(device, "energy_import", "electric_energy", "kWh", imported),
@@ -91,8 +94,8 @@ def _room(name: str) -> list[BuildingPoint]:
 
 POINTS: tuple[BuildingPoint, ...] = (
     *_meter("main-meter", "imported", "exported", "net"),
-    *_meter("hvac-meter", "hvac", "nothing", "hvac"),
-    *_meter("pv-meter", "pv", "nothing", "pv"),
+    *_meter("hvac-meter", "hvac", NOTHING, "hvac"),
+    *_meter("pv-meter", "pv", NOTHING, "pv"),
     _register("water-meter", "volume", "water_volume", "m3", "water"),
     BuildingPoint("water-meter", "flow", "water_flow", "m3/h", Kind.GAUGE, Motion.RIPPLE, ("rate", "water")),
     _register("gas-meter", "volume", "gas_volume", "m3", "gas"),
@@ -116,5 +119,5 @@ POINTS: tuple[BuildingPoint, ...] = (
                   wobble=0.8, in_past=True),
 )  # fmt: skip
 
-RATES = ("imported", "exported", "hvac", "pv", "water", "gas", "nothing")
+RATES = ("imported", "exported", "hvac", "pv", "water", "gas", NOTHING)
 """Columns that registers integrate: kW, and m3/h for water and gas."""
