@@ -23,7 +23,7 @@ from drivers.base import (
 )
 from drivers.modbus.client import Client, PacedClient, ReadRequest
 from drivers.modbus.errors import Garbled, NoAnswer, RequestError
-from drivers.modbus.learning import Answer, conclude
+from drivers.modbus.learning import Answer, conclude, settle
 from drivers.modbus.plan import Plan, ReadBlock, Span
 from drivers.modbus.settings import RtuLinkSettings, TcpLinkSettings
 from drivers.modbus.stock import RtuClient
@@ -108,7 +108,7 @@ class ModbusDriver:
 
         A unit that gave no data at all teaches nothing: a meter that is starting up refuses everything.
         """
-        learned = unit.learned(self._monotonic())
+        before = learned = unit.learned(self._monotonic())
         reading = _Reading(unit.plan(group, learned), {})
         for _ in range(MAX_ROUNDS):
             await self._ask(unit, reading)
@@ -119,7 +119,7 @@ class ModbusDriver:
             reading.plan = unit.plan(group, learned)
         if reading.has_data:
             unit.has_answered = True
-            unit.remember(learned, self._monotonic())
+            unit.remember(settle(before, learned, reading.answers), self._monotonic())
         return reading
 
     async def _ask(self, unit: Unit, reading: _Reading) -> None:

@@ -81,6 +81,11 @@ class Learned:
     def limit(self, table: Table) -> int:
         return self.max_bits if table.holds_bits else self.max_registers
 
+    def barriers(self, table: Table) -> list[int]:
+        """Addresses that no block reaches across: the fences, and each hole's own."""
+        holes = {start for holed, start, _ in self.holes if holed is table}
+        return sorted(holes | {address for fenced, address in self.fences if fenced is table})
+
     def limited(self, table: Table, count: int) -> Learned:
         return replace(self, max_bits=count) if table.holds_bits else replace(self, max_registers=count)
 
@@ -178,7 +183,7 @@ def _cheapest(
 
     best[k] is the cost of the first k rows; a run may be longer than the limit only when it is one point.
     """
-    fences = sorted(address for fenced, address in learned.fences if fenced is table)
+    fences = learned.barriers(table)
     starts = [settings[row].start for row in rows]
     ends = list(accumulate((settings[row].start + settings[row].words for row in rows), max))
     region = np.searchsorted(fences, starts, side="right").tolist()

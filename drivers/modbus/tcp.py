@@ -183,8 +183,8 @@ class _Connection(ModbusProtocol):
     def _lose_step(self, reason: str) -> None:
         """The frame boundary is lost: only a new connection finds it again."""
         self._received.clear()
-        self.close()
         self._fail_all(Garbled(reason))
+        self.close()
 
     def _fail_all(self, error: RequestError) -> None:
         for pending in self._pending.values():
