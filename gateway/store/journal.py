@@ -124,18 +124,23 @@ class Journal:
         self.path = path
         self.db = open_writer(path, SCHEMA)
         try:
-            self.head = self._read_head(floor)
+            self.head = self._read_head()
+            self.raise_head(floor)
         except BaseException:
             self.db.close()
             raise
 
-    def insert(self, rows: Iterable[Row]) -> None:
-        """Add rows durably; the caller has made them with `make_rows` from `head`."""
+    def insert(self, rows: Iterable[Row], *, older: bool = False) -> None:
+        """Add rows durably; the caller has made them with `make_rows` from `head`.
+
+        older: recovered rows from before the head. Repeating it is harmless: after a failed fsync nobody
+        knows whether the rows are there.
+        """
         with transaction(self.db):
             last = None
             for last in rows:
                 self.db.execute(
-                    "INSERT INTO journal VALUES(?,?,?,?,?,?,?,?)",
+                    "INSERT OR REPLACE INTO journal VALUES(?,?,?,?,?,?,?,?)",
                     (
                         last.seq,
                         last.time,
@@ -147,7 +152,7 @@ class Journal:
                         last.payload,
                     ),
                 )
-        if last is not None:
+        if last is not None and not older:
             self.head = Head(last.seq, last.samples, last.facts)
 
     def note(self, key: str, default: int = 0) -> int:
@@ -166,24 +171,27 @@ class Journal:
     def close(self) -> None:
         self.db.close()
 
-    def _read_head(self, floor: Head) -> Head:
-        row = self.db.execute("SELECT seq, samples, facts FROM journal ORDER BY seq DESC LIMIT 1").fetchone()
-        head = (
-            Head(*row)
-            if row
-            else Head(self.note("base_seq"), self.note("base_samples"), self.note("base_facts"))
-        )
-        if head.seq >= floor.seq:
-            return head
+    def raise_head(self, floor: Head) -> None:
+        """Let the next seq be above `floor`, if it is not already."""
+        if self.head.seq >= floor.seq:
+            return
         with transaction(self.db):
             self.set_note("base_seq", floor.seq)
             self.set_note("base_samples", floor.samples)
             self.set_note("base_facts", floor.facts)
-        return floor
+        self.head = floor
+
+    def _read_head(self) -> Head:
+        row = self.db.execute("SELECT seq, samples, facts FROM journal ORDER BY seq DESC LIMIT 1").fetchone()
+        base = Head(self.note("base_seq"), self.note("base_samples"), self.note("base_facts"))
+        return max(Head(*row), base, key=lambda head: head.seq) if row else base
 
 
-def read_rows(db: sqlite3.Connection, first: int, last: int, limit_n: int) -> list[Row]:
-    """Rows from first to last, as many as hold about `limit_n` samples and facts, at least one."""
+def read_rows(db: sqlite3.Connection, first: int, last: int, limit_n: int) -> tuple[list[Row], bool]:
+    """Rows from first to last, as many as hold about `limit_n` samples and facts, at least one.
+
+    Second: whether that is all there is up to `last`.
+    """
     rows: list[Row] = []
     total = 0
     cursor = db.execute(
@@ -193,8 +201,8 @@ def read_rows(db: sqlite3.Connection, first: int, last: int, limit_n: int) -> li
     for found in cursor:
         row = Row(*found)
         if rows and total + row.n > limit_n:
-            break
+            cursor.close()
+            return rows, False
         rows.append(row)
         total += row.n
-    cursor.close()
-    return rows
+    return rows, True

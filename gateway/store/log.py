@@ -9,21 +9,24 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from threading import Condition
+from threading import Condition, Lock
 
 from gateway.store.database import ReaderPool, transaction
-from gateway.store.errors import is_corrupt, is_unwritable
+from gateway.store.errors import StoreError, is_corrupt, is_unwritable
 from gateway.store.journal import Draft, Head, Journal, Row, RowKind, make_rows, read_rows
 from gateway.store.recovery import noted_head, open_or_replace, set_aside
+from gateway.store.salvage import salvage_head, salvage_rows, salvage_sinks
 
 log = logging.getLogger(__name__)
 
 NAME = "journal.db"
 MEMORY_LIMIT = 64 << 20
 _ROW_OVERHEAD = 256
+_UNKNOWN_ROWS = 1_000_000
+"""Seq skipped when nobody knows how far a damaged journal had come: more than a compactor lags behind."""
 
 
 class Log:
@@ -33,17 +36,22 @@ class Log:
         self.path = folder / NAME
         self._folder = folder
         self._now = now
-        self.journal, self.aside = open_or_replace(self.path, self._open, now())
+        self.journal, aside = open_or_replace(self.path, self._open, now())
         self.pool = ReaderPool(self.path)
+        self._asides: deque[Path] = deque()
+        self._recovering_below = 0
         self.dropped = self.journal.note("dropped")
         self.quarantined = self.journal.note("quarantined")
         self._saved_counters = (self.dropped, self.quarantined)
         self._tail: deque[Row] = deque()
         self._tail_bytes = 0
+        self._tail_lock = Lock()
         self._head = self.journal.head
         self._grown = Condition()
         self.relieve: Callable[[int], bool] = lambda needed: False
         """Makes room on a full disk, given the bytes needed; whether trying again is worth it."""
+        if aside is not None:
+            self._continue_from(aside)
 
     @property
     def head(self) -> Head:
@@ -69,7 +77,8 @@ class Log:
         """Try to bring the memory tail to disk; whether nothing is left in memory."""
         rows = list(self._tail)
         if rows and self._insert(rows):
-            self._tail.clear()
+            with self._tail_lock:
+                self._tail.clear()
             self._tail_bytes = 0
             log.info("the disk takes rows again; %d rows brought from memory", len(rows))
         return not self._tail
@@ -100,17 +109,25 @@ class Log:
             self._grown.notify_all()
 
     def read(self, first: int, last: int, limit_n: int) -> list[Row]:
-        """Rows first..last from disk and memory, as many as hold about limit_n samples and facts."""
-        try:
-            with self.pool.lend() as db:
-                rows = read_rows(db, first, last, limit_n)
-        except sqlite3.DatabaseError as error:
-            log.warning("the journal cannot be read: %s", error)
-            rows = []
-        total = sum(row.n for row in rows)
+        """Rows first..last from disk and memory, as many as hold about limit_n samples and facts.
+
+        Raises sqlite3.DatabaseError or StoreError when they cannot be read now: no rows and no answer are
+        different things, a sender takes the first for "nothing to send". Memory is looked at first: what
+        moves to disk meanwhile is seen twice, never not.
+        """
+        with self._tail_lock:
+            held = [row for row in self._tail if first <= row.seq <= last]
+        recovering = first <= self._recovering_below
+        with self.pool.lend() as db:
+            rows, complete = read_rows(db, first, last, limit_n)
+        if recovering:
+            raise StoreError("rows are being recovered from a damaged journal")
         after = rows[-1].seq if rows else first - 1
-        for row in list(self._tail):
-            if after < row.seq <= last and (not rows or total + row.n <= limit_n):
+        total = sum(row.n for row in rows)
+        for row in held if complete else ():
+            if rows and total + row.n > limit_n:
+                break
+            if row.seq > after:
                 rows.append(row)
                 total += row.n
         return rows
@@ -149,7 +166,7 @@ class Log:
 
     def _can_retry(self, error: sqlite3.DatabaseError, needed: int) -> bool:
         if is_corrupt(error):
-            self._replace()
+            self.replace()
             return True
         if is_unwritable(error):
             log.warning("the disk does not take rows: %s", error)
@@ -157,30 +174,65 @@ class Log:
         log.error("the journal cannot be written: %s", error)
         return False
 
-    def _replace(self) -> None:
+    def replace(self) -> None:
         """Set a damaged journal aside and go on with a new one, above every seq ever given."""
-        head = self._head
-        kept = head.seq - max(self._oldest_known(), 1) + 1
         with suppress(sqlite3.Error):
             self.journal.close()
+        aside = set_aside(self.path, self._now())
         self.pool.forget()
-        self.aside = set_aside(self.path, self._now())
-        self.journal = Journal(self.path, head)
-        self.quarantined += max(kept, 0)
+        self.journal = Journal(self.path, self._head)
+        self._begin_recovery(aside)
 
-    def _oldest_known(self) -> int:
-        with suppress(sqlite3.Error):
-            return self.journal.oldest()
-        return self._head.seq
+    def recover(self) -> Iterator[None]:
+        """Bring what can be read of damaged journals, in steps; what cannot is counted as quarantined."""
+        while self._asides:
+            aside = self._asides[0]
+            for rows in salvage_rows(aside, self._recovering_below):
+                self.journal.insert(rows, older=True)
+                yield
+            self._asides.popleft()
+            self.quarantined += self._count_missing()
+            log.warning("recovered what could be read of %s", aside.name)
+        self._recovering_below = 0
+
+    @property
+    def is_recovering(self) -> bool:
+        return bool(self._asides)
+
+    def _continue_from(self, aside: Path) -> None:
+        """After a damaged journal was found at open: go on above the newest seq that it can have given."""
+        found = salvage_head(aside)
+        base = self.journal.head
+        unknown = Head(base.seq + _UNKNOWN_ROWS, base.samples, base.facts)
+        self.journal.raise_head(found or unknown)
+        self._head = self.journal.head
+        self._begin_recovery(aside)
+
+    def _begin_recovery(self, aside: Path) -> None:
+        """The sinks' progress comes over at once, the rows in the background: until then none are missing."""
+        self._asides.append(aside)
+        self._recovering_below = self.journal.head.seq
+        self.write(lambda journal: salvage_sinks(aside, journal.db))
+
+    def _count_missing(self) -> int:
+        """Rows between the oldest that is kept or was waited for and where the damaged journal ended."""
+        db = self.journal.db
+        row = db.execute("SELECT min(low_water) FROM sink").fetchone()
+        oldest = self.journal.oldest()
+        first = int(row[0]) + 1 if row[0] is not None else max(oldest, 1)
+        last = self._recovering_below
+        kept = db.execute("SELECT count(*) FROM journal WHERE seq BETWEEN ? AND ?", (first, last)).fetchone()
+        return max(0, last - first + 1 - int(kept[0]))
 
     def _keep_in_memory(self, rows: Sequence[Row]) -> None:
-        for row in rows:
-            self._tail.append(row)
-            self._tail_bytes += len(row.payload) + _ROW_OVERHEAD
-        while self._tail_bytes > MEMORY_LIMIT and len(self._tail) > 1:
-            oldest = self._tail.popleft()
-            self._tail_bytes -= len(oldest.payload) + _ROW_OVERHEAD
-            self.dropped += oldest.n if oldest.kind == RowKind.SAMPLES else 0
+        with self._tail_lock:
+            for row in rows:
+                self._tail.append(row)
+                self._tail_bytes += len(row.payload) + _ROW_OVERHEAD
+            while self._tail_bytes > MEMORY_LIMIT and len(self._tail) > 1:
+                oldest = self._tail.popleft()
+                self._tail_bytes -= len(oldest.payload) + _ROW_OVERHEAD
+                self.dropped += oldest.n if oldest.kind == RowKind.SAMPLES else 0
 
 
 def _write_counters(dropped: int, quarantined: int) -> Callable[[Journal], None]:

@@ -20,7 +20,7 @@ from gateway.store.codec import Codec
 from gateway.store.columns import INTERVAL_COLUMNS
 from gateway.store.compactor import decode_samples
 from gateway.store.database import ReaderPool, open_reader
-from gateway.store.errors import CorruptBlobError
+from gateway.store.errors import CorruptBlobError, is_corrupt
 from gateway.store.facts import facts_of
 from gateway.store.history import (
     RESOLUTION_NAMES,
@@ -87,7 +87,7 @@ class JournalOutbox:
         Seq that retention has dropped belong to the parcel that comes after them: acknowledging it
         settles them too. max_rows counts lines; a single larger row is still given whole.
         """
-        rows = self._log.read(first, last, max_rows)
+        rows = self._rows(first, last, max_rows)
         if not rows:
             return None
         found = _Contents([], [], [], [])
@@ -166,6 +166,15 @@ class JournalOutbox:
     def close(self) -> None:
         self._records.close()
 
+    def _rows(self, first: int, last: int, max_rows: int) -> list[Row]:
+        """Journal rows. Raises sqlite3.DatabaseError, StoreError; a damaged journal is replaced."""
+        try:
+            return self._log.read(first, last, max_rows)
+        except sqlite3.DatabaseError as error:
+            if is_corrupt(error):
+                self._writer.call(self._log.replace).result()
+            raise
+
     def _take(self, codec: Codec, row: Row, found: _Contents) -> None:
         """Add one row's content. Raises CorruptBlobError, msgspec.DecodeError."""
         if row.kind == RowKind.SAMPLES:
@@ -191,6 +200,7 @@ class JournalOutbox:
         found.skipped.append(seq)
         if seq not in self._bad_rows:
             self._bad_rows.add(seq)
+            self._writer.call(lambda: self._log.count_quarantined(1))
 
     def _resolve(
         self,
@@ -208,6 +218,8 @@ class JournalOutbox:
                 with self._month(month) as db:
                     found += _revisions(db, codec, seq, month, series[chosen], code[chosen], start[chosen])
             except sqlite3.DatabaseError as error:
+                if month_path(self._folder, month).exists() and not is_corrupt(error):
+                    raise
                 log.warning("intervals of %04d-%02d are not there to be sent: %s", *month, error)
         return found
 
@@ -219,7 +231,7 @@ class JournalOutbox:
         known = read_sink(journal.db, sink)
         if known is not None:
             return known.progress
-        oldest = journal.oldest() or self._log.head.seq + 1
+        oldest = 1 if self._log.is_recovering else journal.oldest() or self._log.head.seq + 1
         fresh = SinkProgress(low_water=oldest - 1)
         self._log.write(lambda j: write_sink(j.db, sink, fresh, Acknowledged()))
         return fresh
@@ -252,11 +264,22 @@ def _revisions(
         pairs, which = np.unique(np.stack([series[of_code], begin]), axis=1, return_inverse=True)
         starts = start[of_code]
         for index, (series_id, block_begin) in enumerate(pairs.T.tolist()):
-            block = read_block(db, codec, series_id, int(one), block_begin)
+            block = _readable_block(db, codec, series_id, int(one), block_begin)
             wanted = starts[which.reshape(-1) == index]
             if block is not None:
                 found.append(_pick(block, wanted, seq, series_id, RESOLUTION_NAMES[int(one)]))
     return found
+
+
+def _readable_block(
+    db: sqlite3.Connection, codec: Codec, series: int, resolution: int, begin: int
+) -> Block | None:
+    """One stored block; a damaged one is left out, not the whole row that names it."""
+    try:
+        return read_block(db, codec, series, resolution, begin)
+    except CorruptBlobError as error:
+        log.error("a block of intervals of series %d is damaged: %s", series, error)
+        return None
 
 
 def _pick(block: Block, wanted: NDArray[np.int64], seq: int, series: int, resolution: str) -> IntervalRows:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -47,7 +46,7 @@ class Reader:
         """path: the store's folder."""
         self._folder = path
         self._codec = Codec()
-        self._open: dict[Path, sqlite3.Connection] = {}
+        self._open: dict[Path, tuple[int, sqlite3.Connection]] = {}
         self._tail = _Tail()
         self.damaged = 0
 
@@ -182,18 +181,25 @@ class Reader:
 
     def _database(self, path: Path) -> sqlite3.Connection | None:
         """A connection to a file of the store, None where it does not exist (any more)."""
-        if not path.exists():
+        try:
+            inode = path.stat().st_ino
+        except FileNotFoundError:
             self._forget(path)
             return None
-        if path not in self._open:
-            with suppress(sqlite3.OperationalError):
-                self._open[path] = open_reader(path)
-        return self._open.get(path)
+        known = self._open.get(path)
+        if known is not None and known[0] == inode:
+            return known[1]
+        self._forget(path)
+        try:
+            self._open[path] = (inode, open_reader(path))
+        except sqlite3.OperationalError:
+            return None
+        return self._open[path][1]
 
     def _forget(self, path: Path) -> None:
-        db = self._open.pop(path, None)
-        if db is not None:
-            db.close()
+        known = self._open.pop(path, None)
+        if known is not None:
+            known[1].close()
 
 
 class _Tail:
@@ -208,14 +214,15 @@ class _Tail:
         with snapshot(db):
             mark = db.execute("SELECT value FROM note WHERE key='compacted'").fetchone()
             after = int(mark[0]) if mark else 0
-            known = max(self._batches, default=0)
             for seq in [seq for seq in self._batches if seq <= after]:
                 del self._batches[seq]
                 self._sorted = None
-            rows = db.execute(
-                f"SELECT {COLUMNS} FROM journal WHERE seq > ? AND kind = ?",  # noqa: S608 - own constant
-                (max(after, known), int(RowKind.SAMPLES)),
+            seqs = db.execute(
+                "SELECT seq FROM journal WHERE seq > ? AND kind = ?", (after, int(RowKind.SAMPLES))
             ).fetchall()
+            missing = [seq for (seq,) in seqs if seq not in self._batches]
+            query = f"SELECT {COLUMNS} FROM journal WHERE seq=?"  # noqa: S608 - own constant
+            rows = [db.execute(query, (seq,)).fetchone() for seq in missing]
         damaged = 0
         for found in rows:
             row = Row(*found)
@@ -229,7 +236,7 @@ class _Tail:
     def of(self, series: int) -> Samples:
         """The tail of one series, in the order of its commits."""
         if self._sorted is None:
-            whole = Batch.concat(list(self._batches.values()))
+            whole = Batch.concat([self._batches[seq] for seq in sorted(self._batches)])
             order = np.argsort(whole.series, kind="stable")
             self._sorted = Batch(
                 whole.series[order], whole.time[order], whole.value[order], whole.quality[order]

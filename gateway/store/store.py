@@ -26,7 +26,7 @@ from gateway.store.codec import Codec
 from gateway.store.columns import RESOLUTIONS, IntervalBlock
 from gateway.store.compactor import Compactor, encode_samples
 from gateway.store.database import transaction
-from gateway.store.errors import StoreError, is_unwritable
+from gateway.store.errors import StoreError, is_corrupt, is_unwritable
 from gateway.store.history import MonthKey, month_files
 from gateway.store.journal import Draft, RowKind
 from gateway.store.ledger import RecordSet
@@ -241,10 +241,17 @@ class Store:
 
     def _chores(self) -> Iterator[None]:
         now = self._now()
-        self._log.save_counters_if_changed()
-        if self._compactor.is_due(now):
-            yield from self._compactor.run()
-        yield from self._retention.run(now)
+        try:
+            yield from self._log.recover()
+            self._log.save_counters_if_changed()
+            if self._compactor.is_due(now):
+                yield from self._compactor.run()
+            yield from self._retention.run(now)
+        except sqlite3.DatabaseError as error:
+            if is_corrupt(error):
+                self._log.replace()
+            elif not is_unwritable(error):
+                raise
         self._ballast.take()
 
     def _take_status(self) -> StoreStatus:
