@@ -94,6 +94,11 @@ class BacnetDevice:
         self._refreshed: int | None = None
         self._ticker: asyncio.Task[None] | None = None
 
+    @property
+    def application(self) -> Any:
+        """The running bacpypes3 application, for giving the device a controller's bad habits."""
+        return self._app
+
     async def start(self) -> None:
         """Serve; raises OSError when the port is taken (bacpypes3 alone would share it silently)."""
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
@@ -131,8 +136,12 @@ class BacnetDevice:
 
     async def _guard(self, server: Any) -> None:
         """Wait for the socket, then let nothing through while the device is off the wire."""
-        while not (server.local_transport and (server.broadcast_transport or not server.broadcast_address)):
-            await asyncio.sleep(0.001)  # noqa: ASYNC110 - bacpypes3 opens its sockets in tasks of its own
+        for _ in range(1000):  # bacpypes3 opens its sockets in tasks of its own
+            if server.local_transport and (server.broadcast_transport or not server.broadcast_address):
+                break
+            await asyncio.sleep(0.002)
+        else:
+            raise OSError(f"cannot listen on {self.host}, port {self.port}")
         hear = server.confirmation
 
         async def confirmation(pdu: Any) -> None:

@@ -33,6 +33,8 @@ RETRY_SILENT_S = 30.0
 RETRY_REFUSED_S = 600.0
 RENEW_AT_MOST_EVERY_S = 30.0
 MISSES_TO_DOUBT = 2
+DISCRETE = frozenset({3, 4, 5, 13, 14, 19})
+"""Binary and multi-state objects: any change is notified."""
 GOODBYE_WITHIN_S = 1.0
 
 
@@ -97,17 +99,20 @@ class CovSubscriptions:
             self._keeper = asyncio.get_running_loop().create_task(self._keep(), name="bacnet-cov")
 
     def watch(self, result: PollResult) -> None:
-        """Compare polled values with notified ones; a subscription that missed changes is renewed."""
-        if not self._by_series or result.fault:
+        """Compare polled values with notified ones; a subscription that missed changes is renewed.
+
+        A device that went silent has probably forgotten its subscriptions: they are doubted when it is back.
+        """
+        if not self._by_series:
             return
         now = asyncio.get_running_loop().time()
         for row, series in enumerate(result.batch.series.tolist()):
             subscription = self._by_series.get(series)
-            if (
-                subscription is None
-                or not subscription.active
-                or result.batch.quality[row] >= Quality.COMM_LOST
-            ):
+            if subscription is None or not subscription.active:
+                continue
+            if result.fault:
+                subscription.notified, subscription.misses = None, MISSES_TO_DOUBT
+            if result.batch.quality[row] >= Quality.COMM_LOST:
                 continue
             self._compare(subscription, float(result.batch.value[row]), now)
 
@@ -133,7 +138,7 @@ class CovSubscriptions:
         kind, instance = apdu.monitoredObjectIdentifier
         if (int(kind), int(instance)) != subscription.reference[:2]:
             return False
-        if apdu.pduSource != await subscription.session.locate():
+        if apdu.pduSource != subscription.session.address:
             return False
         numbers = dict(_numbers(apdu.listOfValues))
         value = numbers.get(PRESENT_VALUE)
@@ -147,7 +152,7 @@ class CovSubscriptions:
         return True
 
     def _compare(self, subscription: Subscription, polled: float, now: float) -> None:
-        allowed = 2 * (subscription.point.cov or 0.0)
+        allowed = 0.0 if subscription.reference.object_type in DISCRETE else subscription.point.cov or 0.0
         if subscription.notified is not None and abs(polled - subscription.notified) <= allowed:
             subscription.misses = 0
             return

@@ -30,6 +30,7 @@ _STATE_FAULTS: dict[int, Fault] = {
     State.NOT_A_NUMBER: Fault(FaultCode.BAD_PAYLOAD, "the property is no number (text, date or list)"),
     State.MISSING: Fault(FaultCode.GARBLED, "the answer leaves this property out"),
 }
+_FLAGGED = Fault(FaultCode.DEVICE_ERROR, "the object's status flags say fault")
 _NOT_FINITE = Fault(FaultCode.BAD_PAYLOAD, "the device sent NaN or infinity")
 
 
@@ -73,6 +74,8 @@ class Reading:
         self._quality[rows] = quality
         for at in np.flatnonzero(~good).tolist():
             self._refuse(int(rows[at]), _point_fault(answer.errors, int(places[at]), int(state[at])))
+        for at in np.flatnonzero(good & (quality >= Quality.COMM_LOST)).tolist():
+            self._refuse(int(rows[at]), _FLAGGED)
         for at, place in enumerate(places.tolist() if answer.raw else ()):
             self._raw[int(self._series[rows[at]])] = answer.raw.get(place, "")
 
@@ -86,7 +89,7 @@ class Reading:
         for row in request.rows.tolist():
             self._refuse(row, fault)
 
-    def refused(self, codes: Mapping[FaultCode, object] | frozenset[FaultCode]) -> set[int]:
+    def refused(self, codes: frozenset[FaultCode]) -> set[int]:
         """Series that were refused for one of `codes`."""
         return {series for series, fault in self._faults.items() if fault.code in codes}
 

@@ -63,6 +63,11 @@ class DeviceSession:
         self._refused: frozenset[int] = frozenset()
         self._plans: dict[float, tuple[PollGroup, tuple[ReadRequest, ...]]] = {}
 
+    @property
+    def address(self) -> Any:
+        """Where the device was last found, None while it is not."""
+        return self._address
+
     async def read(self, group: PollGroup, *, trace: bool = False) -> PollResult:
         """Poll the group's points; what goes wrong in the field is in the result."""
         started = asyncio.get_running_loop().time()

@@ -15,13 +15,15 @@ import os
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from ipaddress import IPv4Interface
 from pathlib import Path
 from typing import Any
 
 import bacpypes3
 import bacpypes3.app  # loaded before BAC0, outside the altered environment
+from bacpypes3.apdu import AbortPDU, AbortReason
+from bacpypes3.ipv4.service import BIPForeign
 
 from drivers.bacnet.settings import LinkSettings
 from drivers.base import LinkError
@@ -106,14 +108,26 @@ class Stack:
         return stack
 
     async def close(self) -> None:
-        """Stop what open() started, timers and sockets included."""
-        for transaction in [*self.app.asap.clientTransactions, *self.app.asap.serverTransactions]:
-            transaction.stop_timer()
-        for link in self.app.link_layers.values():
-            with suppress(Exception):  # not a foreign device, or its BBMD is gone
+        """Stop what open() started, timers and sockets included; who still waits gets no answer."""
+        self._end_requests()
+        links = list(self.app.link_layers.values())
+        for link in links:
+            if isinstance(link, BIPForeign):
+                link._registration_event.set()  # lets go the broadcasts that wait for the BBMD
+                await asyncio.sleep(0)
                 link.unregister()
+        await asyncio.sleep(0)
         await self._bacnet.disconnect()
         await asyncio.sleep(0.01)  # the transports close on the next turns of the loop
+
+    def _end_requests(self) -> None:
+        for transaction in [*self.app.asap.clientTransactions, *self.app.asap.serverTransactions]:
+            transaction.stop_timer()
+        for request, future in [entry for entries in self.app._requests.values() for entry in entries]:
+            if not future.done():
+                future.set_exception(AbortPDU(False, request.apduInvokeID, AbortReason.noResponse))
+        for search in list(getattr(self.app, "_who_is_futures", ())):
+            search.who_is_timeout()
 
     async def _ready(self, settings: LinkSettings) -> None:
         """Wait for the sockets; bacpypes3 opens them in tasks and retries for ever."""
