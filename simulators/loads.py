@@ -106,7 +106,7 @@ def conditions(seed: int, window: Window, zone: ZoneInfo) -> Conditions:
 
 def loads(seed: int, window: Window, given: Conditions, retrofit: Retrofit) -> Loads:
     """The building under the given conditions, as it is before or after the retrofit."""
-    on = running(given.local, 6.2, 19.6)
+    on = plant_hours(given.local)
     air = retrofit.fan_floor + (1 - retrofit.fan_floor) * np.minimum(1.0, 1.25 * given.occupied)
     fans = (5.0 + 26.0 * on * air) * retrofit.fans
     heat = _heat_demand(given, on, retrofit)
@@ -128,6 +128,11 @@ def loads(seed: int, window: Window, given: Conditions, retrofit: Retrofit) -> L
         water=_water(seed, window, given, retrofit),
         gas=_gas(given, heat, retrofit),
     )
+
+
+def plant_hours(local: LocalTime) -> Array:
+    """When the plant runs, 0-1."""
+    return running(local, 6.2, 19.6)
 
 
 def _heat_demand(given: Conditions, on: Array, retrofit: Retrofit) -> Array:

@@ -48,7 +48,7 @@ def uniform(seed: int, name: str, position: NDArray[np.int64]) -> Array:
 
     Source: splitmix64's output function over a counter (Steele, Lea & Flood, OOPSLA 2014).
     """
-    stream = np.array([(seed << 32) ^ crc32(name.encode())], np.int64).view(np.uint64)
+    stream = np.array([((seed << 32) ^ crc32(name.encode())) % 2**64], np.uint64)
     z = (position.astype(np.uint64) + stream * _GOLDEN) * _GOLDEN
     z = (z ^ (z >> np.uint64(30))) * _MIX_1
     z = (z ^ (z >> np.uint64(27))) * _MIX_2

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from simulators.loads import Conditions, Loads, conditions
+from simulators.loads import Conditions, Loads, conditions, plant_hours
 from simulators.noise import Array, Window, smooth, uniform
 
 MEETING_ROOMS = {"room-101": 12, "room-102": 8, "room-103": 16}
@@ -59,7 +59,7 @@ def zone_columns(seed: int, window: Window, given: Conditions) -> Columns:
 def plant_columns(seed: int, window: Window, given: Conditions, loads: Loads) -> Columns:
     """Air handling unit and heat pump; power in kW, temperatures in degC, speed in %."""
     speed = np.clip(100.0 * (loads.fans - 5.0) / 26.0, 0.0, 100.0)
-    on = (loads.fans > 7.0).astype(np.float64)
+    on = (plant_hours(given.local) > 0.5).astype(np.float64)
     setpoint = np.round(2 * np.clip(21.0 - 0.15 * (given.lagged - 8.0), 16.0, 21.0)) / 2
     back = _indoor(seed, "return-air", window, given) + 0.4
     supply = np.where(on > 0, setpoint + 0.25 * smooth(seed, "supply", window, 1), back - 1.0)
