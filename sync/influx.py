@@ -12,6 +12,7 @@ import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlencode
@@ -26,6 +27,7 @@ from sync.transport import DeadlineError, Transport
 GZIP_LEVEL = 1
 GZIP_WBITS = 31
 REASON_LENGTH = 300
+START_TICK_S = 2.0
 _PROCESS_START = re.compile(rb"^process_start_time_seconds(?:\{[^}]*\})? (\S+)", re.MULTILINE)
 
 
@@ -121,7 +123,9 @@ class InfluxSink:
     def _boot(self, version: str) -> str:
         answer = self._get("/metrics")
         started = _PROCESS_START.search(answer.data) if answer.status == 200 else None
-        return f"{version} {started[1].decode()}" if started else ""
+        if started is None or not _outlived_a_tick(float(started[1]), answer.headers.get("Date", "")):
+            return ""
+        return f"{version} {started[1].decode()}"
 
     def _get(self, path: str) -> urllib3.BaseHTTPResponse:
         return self._transport.pool.request("GET", self._url + path, headers=self._headers, redirect=False)
@@ -165,16 +169,22 @@ def in_words(error: BaseException) -> str:
         return f"certificate refused: {found[1].strip() if found else 'not trusted'}"
     for kind, words in (
         (urllib3.exceptions.NameResolutionError, "dns: the server's name cannot be resolved"),
-        (urllib3.exceptions.TimeoutError, "timeout: no answer"),
         (ConnectionRefusedError, "refused: nothing listens at the server's address"),
+        # urllib3 derives this from its time-outs, so it comes before them.
+        (urllib3.exceptions.NewConnectionError, _network_words(chain)),
+        (urllib3.exceptions.TimeoutError, "timeout: no answer"),
         (urllib3.exceptions.SSLError, "tls: no secure connection"),
         (urllib3.exceptions.ProxyError, "proxy: cannot connect through it"),
         (urllib3.exceptions.ProtocolError, "connection lost"),
-        (OSError, "network: " + (getattr(chain[-1], "strerror", None) or "no connection")),
+        (OSError, _network_words(chain)),
     ):
         if any(isinstance(link, kind) for link in chain):
             return words
     return f"no usable answer ({type(error).__name__})"
+
+
+def _network_words(chain: list[BaseException]) -> str:
+    return "network: " + (getattr(chain[-1], "strerror", None) or "no connection")
 
 
 def _chain(error: BaseException | None) -> list[BaseException]:
@@ -183,6 +193,14 @@ def _chain(error: BaseException | None) -> list[BaseException]:
         out.append(error)
         error = error.__cause__ or error.__context__
     return out
+
+
+def _outlived_a_tick(started_s: float, date: str) -> bool:
+    """Whether the server's start, told to the second, cannot be that of two runs in one second."""
+    try:
+        return parsedate_to_datetime(date).timestamp() - started_s >= START_TICK_S
+    except ValueError:
+        return False
 
 
 def _not_there(answer: urllib3.BaseHTTPResponse) -> Held | RetryAfter:

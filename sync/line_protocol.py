@@ -46,8 +46,8 @@ def escape_key(text: str) -> str:
 
 
 def escape_measurement(text: str) -> str:
-    """Like `escape_key`, but an equals sign needs no escape in a measurement."""
-    return _UNSAFE.sub("_", text).replace(",", "\\,").replace(" ", "\\ ")
+    """Like `escape_key`, but an equals sign needs no escape, and a leading `#` would make a comment."""
+    return _UNSAFE.sub("_", re.sub("^#", "_", text)).replace(",", "\\,").replace(" ", "\\ ")
 
 
 def escape_string(text: str) -> str:
