@@ -202,7 +202,8 @@ def _object(point: ServedPoint) -> Any:
 def _set(served: Any, value: float) -> None:
     number = float(value) if hasattr(served, "units") else round(value)
     if isinstance(served, Commandable):
-        served.relinquishDefault = number
-        served.recalculating()
+        if served.relinquishDefault != number:  # going through the priority array takes its time
+            served.relinquishDefault = number
+            served.recalculating()
     else:
         served.presentValue = number

@@ -27,6 +27,7 @@ from drivers.base import (
 
 if TYPE_CHECKING:
     from drivers.bacnet.link import Link
+    from drivers.base import Driver
 
 
 class BacnetDriver:
@@ -67,6 +68,10 @@ class BacnetDriver:
         link, self._link = self._link, None
         if link is not None:
             await link.close()
+
+
+if TYPE_CHECKING:
+    _conforms: type[Driver] = BacnetDriver
 
 
 def create(link_name: str, settings: Settings, now: Now) -> BacnetDriver:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from typing import cast
 
@@ -25,6 +26,8 @@ from drivers.base import (
     Quality,
     all_bad,
 )
+
+_log = logging.getLogger(__name__)
 
 
 class Link:
@@ -80,5 +83,11 @@ class Link:
         for device in devices:
             for point in device.points:
                 reference = reference_of(cast(PointSettings, point.source))
-                if point.cov is not None and reference.property == PRESENT_VALUE:
+                if point.cov is None:
+                    continue
+                if reference.property == PRESENT_VALUE:
                     yield self._sessions[device.name], point, reference
+                else:
+                    _log.warning(
+                        "%s/%s: only present values are notified, it is polled", device.name, point.name
+                    )

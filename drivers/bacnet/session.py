@@ -76,6 +76,9 @@ class DeviceSession:
             address = await self.locate()
         except Unreachable as lost:
             reading.silence = lost.fault
+        except Exception as error:
+            _log.exception("device %s: looking for it failed", self.name)
+            reading.silence = Fault(FaultCode.DEVICE_ERROR, f"{type(error).__name__}: {error}")
         else:
             plan = self._plan(group)
             await asyncio.gather(*(self._run(address, request, group, reading, trace) for request in plan))

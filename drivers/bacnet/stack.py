@@ -39,9 +39,12 @@ def _harmless_import() -> Iterator[None]:
         os.environ.update(HOME=home, USERPROFILE=home, PYTHON_DOTENV_DISABLED="1")
         try:
             yield
-        finally:
-            os.environ.clear()
-            os.environ.update(before)
+        finally:  # key by key: other threads may be reading the environment
+            for name in os.environ.keys() - before.keys():
+                del os.environ[name]
+            for name, value in before.items():
+                if os.environ.get(name) != value:
+                    os.environ[name] = value
 
 
 def _silence() -> None:
