@@ -222,7 +222,7 @@ def _plain(unit: str) -> str:
 
 def _hint(wrong: str, known: Iterable[str]) -> str:
     """'; did you mean ...?' with the nearest spellings, letter case first, else nothing."""
-    names = list(known)
+    names = sorted(known)
     folded: dict[str, list[str]] = {}
     for name in names:
         folded.setdefault(name.lower(), []).append(name)

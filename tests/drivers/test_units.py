@@ -62,7 +62,7 @@ def test_an_unknown_unit_names_the_nearest_spelling() -> None:
 
 
 def test_letter_case_is_never_guessed_where_it_changes_the_meaning() -> None:
-    with pytest.raises(units.UnknownUnit, match=r"'mW' or 'MW'"):
+    with pytest.raises(units.UnknownUnit, match=r"'MW' or 'mW'"):
         conversion("mw", "kW")
 
 
