@@ -66,7 +66,7 @@ class LinkSettings(Settings):
     """
 
     host: str = Field(min_length=1)
-    port: int | None = Field(None, ge=1, le=65535)
+    port: int = Field(1883, ge=1, le=65535)
     username: str | None = None
     password: SecretStr | None = None
     client_id: str | None = Field(None, min_length=1, max_length=65535)
@@ -79,6 +79,13 @@ class LinkSettings(Settings):
     max_payload: Annotated[Size, Field(ge=1, le=64 << 20)] = 256 << 10
     reconnect_max: Annotated[Seconds, Field(ge=1, le=3600)] = 30.0
     connect_timeout: Annotated[Seconds, Field(ge=0.1, le=60)] = 5.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_port(cls, given: object) -> object:
+        if isinstance(given, Mapping) and given.get("port") is None and given.get("tls") is not None:
+            return {**given, "port": 8883}
+        return given
 
     @field_validator("version", mode="before")
     @classmethod
@@ -94,7 +101,7 @@ class LinkSettings(Settings):
 
     @property
     def endpoint(self) -> tuple[str, int]:
-        return self.host, self.port or (8883 if self.tls else 1883)
+        return self.host, self.port
 
 
 class DeviceSettings(Settings):
