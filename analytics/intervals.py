@@ -78,7 +78,8 @@ def counter_intervals(
     time, reading: as for `gauge_intervals`. min and max are the register at the ends of what was seen. Across
     a gap longer than the hold the advance is known as a whole and spread evenly: completeness falls and
     ESTIMATED is set. With a reset inside, the advance is missing. Where the register is known for only part
-    of the interval (first and last ones) it is scaled up from 50 % on, ESTIMATED, and missing below.
+    of the interval (first and last ones) it is scaled up from 50 % on (ESTIMATED below 99.5 %), else
+    missing.
     """
     good = ~np.isnan(reading)
     stamps, registers = time[good], reading[good]
@@ -88,11 +89,11 @@ def counter_intervals(
     )
     completeness = _percent(covered, edges)
     known_share = _percent(known, edges)
-    scaled = (known_share < COMPLETE) & (known_share >= ENOUGH)
+    partly = (known_share < 100.0) & (known_share >= ENOUGH)
     with np.errstate(invalid="ignore", divide="ignore"):
-        delta = np.where(scaled, delta * 100.0 / known_share, delta)
+        delta = np.where(partly, delta * 100.0 / known_share, delta)
     delta[(known_share < ENOUGH) | (flags & _RESET > 0)] = np.nan
-    flags[scaled] |= _ESTIMATED
+    flags[partly & (known_share < COMPLETE)] |= _ESTIMATED
     flags[completeness < COMPLETE] |= _INCOMPLETE
     nothing = np.full(len(delta), np.nan)
     return Columns(edges[:-1], nothing, low, high, delta, count, completeness, flags)

@@ -12,7 +12,7 @@ from analytics.flags import IntervalFlag
 
 @dataclass(frozen=True, slots=True)
 class Completeness:
-    """valid: intervals' worth of data present (fractional), expected: intervals of the period. share: 0-100 %.
+    """valid: intervals' worth of data present (fractional), expected: intervals. share: 0-100 %.
 
     estimated: share of the present intervals that carry an estimate, 0-100 %."""
 

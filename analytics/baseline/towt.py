@@ -40,7 +40,7 @@ class TowtModel:
     """A fitted model of one window.
 
     alpha: effect of each hour of the week [unit of the load], NaN where the window never saw it. knots
-    [degC]. slopes: shape (2, k), unoccupied and occupied, per K. occupied: shape (168,). n: weighted hours used,
+    [degC]. slopes: shape (2, k), unoccupied and occupied, per K. occupied: shape (168,). n: hours used,
     parameters: coefficients estimated.
     """
 

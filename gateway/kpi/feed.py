@@ -1,0 +1,184 @@
+"""From the store to interval columns: points from raw samples, roles from points.
+
+Everything acts on whole columns. What is computed is compared with what is known, and only what differs is
+handed on; an imported interval gives way only to one that is at least as complete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analytics.flags import IntervalFlag
+from analytics.intervals import Columns, counter_intervals, gauge_intervals
+from gateway.expressions import Expression
+from gateway.kpi.messages import PointModel, RoleModel
+from gateway.store.columns import Intervals
+
+QUARTER = 900 * 1_000_000_000
+COUNTER = "counter"
+VALUES = ("mean", "min", "max", "delta", "count", "completeness")
+UNCERTAIN_FROM = 16
+
+Instants = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+class SampleColumns(Protocol):
+    """Samples of one series, as the reader gives them."""
+
+    @property
+    def time(self) -> Instants: ...
+
+    @property
+    def value(self) -> Floats: ...
+
+    @property
+    def quality(self) -> NDArray[np.uint8]: ...
+
+
+class SeriesReader(Protocol):
+    """The store's reader, as far as the feed needs it."""
+
+    def samples(self, series: int, start_ns: int, end_ns: int) -> SampleColumns: ...
+
+    def intervals(self, series: int, resolution: str, start_ns: int, end_ns: int) -> Intervals: ...
+
+
+def columns_of(intervals: Intervals) -> Columns:
+    """The store's intervals as the analytics' columns: the same arrays."""
+    i = intervals
+    return Columns(i.start, i.mean, i.min, i.max, i.delta, i.count, i.completeness, i.flags)
+
+
+def intervals_of(columns: Columns) -> Intervals:
+    """The analytics' columns as the store's intervals: the same arrays."""
+    c = columns
+    return Intervals(c.start, c.mean, c.min, c.max, c.delta, c.count, c.completeness, c.flags)
+
+
+def take(columns: Columns, chosen: NDArray[np.generic] | slice) -> Columns:
+    """The chosen rows."""
+    return _each(lambda name: getattr(columns, name)[chosen])
+
+
+def _each(column: Callable[[str], NDArray[Any]]) -> Columns:
+    """Columns made one by one, by name."""
+    return Columns(**{name: column(name) for name in ("start", *VALUES, "flags")})
+
+
+def point_intervals(
+    reader: SeriesReader, point: PointModel, from_ns: int, until_ns: int, look_back_ns: int
+) -> tuple[Columns, int]:
+    """Quarter-hours of [from, until) from raw samples, and the newest good sample's time in them (0 = none).
+
+    Samples are read from `look_back_ns` before, because a value holds into the first interval and a counter
+    is interpolated across its edge; and a little beyond the end, for the same reason.
+    """
+    hold_ns = round(point.hold_s * 1e9)
+    samples = reader.samples(point.series, from_ns - max(look_back_ns, hold_ns), until_ns + hold_ns)
+    edges = np.arange(from_ns, until_ns + 1, QUARTER, dtype=np.int64)
+    if point.kind == COUNTER:
+        columns = counter_intervals(
+            samples.time, samples.value, edges, hold_ns, point.modulus, point.max_rate
+        )
+    else:
+        columns = gauge_intervals(samples.time, samples.value, edges, hold_ns)
+    good = ~np.isnan(samples.value)
+    uncertain = samples.time[good & (samples.quality >= UNCERTAIN_FROM)]
+    rows = np.searchsorted(edges, uncertain, side="right") - 1
+    rows = rows[(rows >= 0) & (rows < len(columns))]
+    columns.flags[rows] |= np.uint16(int(IntervalFlag.UNCERTAIN))
+    known = samples.time[good]
+    return columns, int(known[-1]) if len(known) else 0
+
+
+def merge(old: Columns, new: Columns, *, respect_imports: bool) -> tuple[Columns, Columns]:
+    """(old with new put in, the rows of new that say something old did not).
+
+    A new row replaces the old one of the same start. Rows of new that know nothing are dropped where old has
+    none; with `respect_imports` an imported row stays when it is more complete.
+    """
+    at = np.searchsorted(old.start, new.start)
+    inside = at < len(old)
+    match = np.zeros(len(new), np.bool_)
+    match[inside] = old.start[at[inside]] == new.start[inside]
+    before = np.where(match, at, 0)
+    wanted = match | ~((new.completeness <= 0) & (new.count <= 0) & np.isnan(new.delta))
+    if match.any():
+        same = match.copy()
+        for name in VALUES:
+            ours, theirs = getattr(new, name), getattr(old, name)[before]
+            same &= (ours == theirs) | (np.isnan(ours) & np.isnan(theirs))
+        wanted &= ~same
+        if respect_imports:
+            imported = (old.flags[before] & np.uint16(int(IntervalFlag.IMPORTED))) > 0
+            wanted &= ~(match & imported & (new.completeness < old.completeness[before]))
+    changed = take(new, wanted)
+    if len(changed) == 0:
+        return old, changed
+    stay = np.ones(len(old), np.bool_)
+    stay[at[wanted & match]] = False
+    return _join(take(old, stay), changed), changed
+
+
+def role_intervals(
+    role: RoleModel, members: Mapping[str, Columns], kinds: Mapping[str, str], edges: Instants
+) -> Columns:
+    """A role's quarter-hours on a regular grid: its expression over its members' columns.
+
+    Counters enter by their advance, everything else by its mean. Completeness is the least of the members',
+    count the fewest, flags their union. Minimum and maximum exist only for a role of one member.
+    """
+    expression = Expression.parse(role.expression)
+    grid = {name: _on_grid(members[name], edges) for name in expression.names}
+    value = expression.evaluate(
+        {name: c.delta if kinds[name] == COUNTER else c.mean for name, c in grid.items()}
+    )
+    parts = list(grid.values())
+    completeness = np.min([c.completeness for c in parts], axis=0)
+    completeness = np.where(np.isnan(value), 0.0, completeness)
+    count = np.min([c.count for c in parts], axis=0)
+    flags = np.bitwise_or.reduce([c.flags for c in parts])
+    nothing = np.full(len(value), np.nan)
+    low = high = nothing
+    if len(expression.names) == 1 and role.kind != COUNTER:
+        a = expression.evaluate({name: c.min for name, c in grid.items()})
+        b = expression.evaluate({name: c.max for name, c in grid.items()})
+        low, high = np.minimum(a, b), np.maximum(a, b)
+    mean, delta = (nothing, value) if role.kind == COUNTER else (value, nothing)
+    return Columns(edges[:-1], mean, low, high, delta, count, completeness, flags)
+
+
+def _on_grid(columns: Columns, edges: Instants) -> Columns:
+    """The same columns with one row for each interval of a regular grid; absent ones are missing."""
+    n = len(edges) - 1
+    rows = (columns.start - edges[0]) // QUARTER
+    inside = (rows >= 0) & (rows < n) & ((columns.start - edges[0]) % QUARTER == 0)
+    where = rows[inside]
+
+    def spread(values: Floats, absent: float) -> Floats:
+        out = np.full(n, absent)
+        out[where] = values[inside]
+        return out
+
+    flags = np.zeros(n, np.uint16)
+    flags[where] = columns.flags[inside]
+    return Columns(
+        edges[:-1],
+        spread(columns.mean, np.nan),
+        spread(columns.min, np.nan),
+        spread(columns.max, np.nan),
+        spread(columns.delta, np.nan),
+        spread(columns.count, 0.0),
+        spread(columns.completeness, 0.0),
+        flags,
+    )
+
+
+def _join(a: Columns, b: Columns) -> Columns:
+    order = np.argsort(np.concatenate([a.start, b.start]), kind="stable")
+    return _each(lambda name: np.concatenate([getattr(a, name), getattr(b, name)])[order])
