@@ -179,7 +179,7 @@ def completeness_rows(
             continue
         cells = tuple(_cell(day, share, voice) for day, share in zip(days, by_day, strict=True))
         name = point.point if point.device == SITE_DEVICE else f"{point.device}/{point.point}"
-        rows.append(CompletenessRow(name, cells, voice.percent(float(np.mean(known)))))
+        rows.append(CompletenessRow(name, cells, voice.share(float(np.mean(known)))))
     return rows
 
 
@@ -187,4 +187,4 @@ def _cell(day: str, share: float, voice: Voice) -> DayCell:
     if not np.isfinite(share):
         return DayCell(day, formats.DASH, "grey")
     tone = "green" if share >= GOOD_SHARE else "amber" if share >= FAIR_SHARE else "red"
-    return DayCell(day, voice.percent(share), tone)
+    return DayCell(day, voice.share(share), tone)

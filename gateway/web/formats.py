@@ -37,55 +37,16 @@ _UNITS: Mapping[str, str] = MappingProxyType(
         "lx": "lx",
     }
 )
-_MONTHS: Mapping[Lang, tuple[str, ...]] = MappingProxyType(
+_MONTHS: Mapping[Lang, str] = MappingProxyType(
     {
-        "en": (
-            "January",
-            "February",
-            "March",
-            "April",
-            "May",
-            "June",
-            "July",
-            "August",
-            "September",
-            "October",
-            "November",
-            "December",
-        ),
-        "fr": (
-            "janvier",
-            "février",
-            "mars",
-            "avril",
-            "mai",
-            "juin",
-            "juillet",
-            "août",
-            "septembre",
-            "octobre",
-            "novembre",
-            "décembre",
-        ),
+        "en": "January February March April May June July August September October November December",
+        "fr": "janvier février mars avril mai juin juillet août septembre octobre novembre décembre",
     }
 )
-_SHORT_MONTHS: Mapping[Lang, tuple[str, ...]] = MappingProxyType(
+_SHORT_MONTHS: Mapping[Lang, str] = MappingProxyType(
     {
-        "en": ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
-        "fr": (
-            "janv.",
-            "févr.",
-            "mars",
-            "avr.",
-            "mai",
-            "juin",
-            "juil.",
-            "août",
-            "sept.",
-            "oct.",
-            "nov.",
-            "déc.",
-        ),
+        "en": "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec",
+        "fr": "janv. févr. mars avr. mai juin juil. août sept. oct. nov. déc.",
     }
 )
 _DURATIONS: Mapping[Lang, tuple[str, str, str, str, str]] = MappingProxyType(
@@ -136,6 +97,14 @@ def quantity(value: float | None, unit: str, lang: Lang, *, digits: int = 3, tri
     return f"{text}{NBSP}{printed}" if printed and text != DASH else text
 
 
+def share(value: float, lang: Lang) -> str:
+    """A share [%] that is never rounded up to a full 100 %: 99.996 is 99.99 %, for 100 % is a promise."""
+    if 99.0 <= value < 100.0:
+        value = math.floor(value * 100) / 100
+        return quantity(value, "%", lang, digits=4, trim=True)
+    return quantity(value, "%", lang, trim=True)
+
+
 def about(count: float, lang: Lang) -> str:
     """A large count to three significant digits: 184 213 -> 184,000."""
     if count < 1000:
@@ -178,13 +147,17 @@ def local(ns: int, zone: ZoneInfo) -> datetime:
     return datetime.fromtimestamp(ns // SECOND_NS, UTC).astimezone(zone)
 
 
+def _month(names: Mapping[Lang, str], at: datetime, lang: Lang) -> str:
+    return names[lang].split()[at.month - 1]
+
+
 def moment(ns: int, now_ns: int, zone: ZoneInfo, lang: Lang, *, seconds: bool = False) -> str:
     """A time as short as it can be understood: 09:40 today, 21 Nov 09:40 otherwise, the year if not this."""
     at, now = local(ns, zone), local(now_ns, zone)
     clock = f"{at:%H:%M:%S}" if seconds else f"{at:%H:%M}"
     if at.date() == now.date():
         return clock
-    day = f"{at.day} {_SHORT_MONTHS[lang][at.month - 1]}"
+    day = f"{at.day} {_month(_SHORT_MONTHS, at, lang)}"
     return f"{day} {clock}" if at.year == now.year else f"{day} {at.year} {clock}"
 
 
@@ -197,17 +170,17 @@ def period(start_ns: int, cadence: str, zone: ZoneInfo, lang: Lang) -> str:
     """What a KPI's period is called: November 2026, 16 Nov 2026 (a week's or day's first day), Q4 2026."""
     start = local(start_ns, zone)
     if cadence == "monthly":
-        return f"{_MONTHS[lang][start.month - 1]} {start.year}"
+        return f"{_month(_MONTHS, start, lang)} {start.year}"
     if cadence == "quarterly":
         quarter = (start.month - 1) // 3 + 1
         return f"T{quarter} {start.year}" if lang == "fr" else f"Q{quarter} {start.year}"
     if cadence == "yearly":
         return str(start.year)
-    return f"{start.day} {_SHORT_MONTHS[lang][start.month - 1]} {start.year}"
+    return f"{start.day} {_month(_SHORT_MONTHS, start, lang)} {start.year}"
 
 
 def short_period(start_ns: int, cadence: str, zone: ZoneInfo, lang: Lang) -> str:
     """The same for an axis: Nov, 16 Nov."""
     start = local(start_ns, zone)
-    month = _SHORT_MONTHS[lang][start.month - 1]
+    month = _month(_SHORT_MONTHS, start, lang)
     return month if cadence == "monthly" else f"{start.day} {month}"

@@ -30,6 +30,17 @@ HEADLINE_CADENCE: Mapping[str, str] = MappingProxyType(
 )
 """Which cadence of a KPI the overview shows, in the order of the tiles; others follow, first come."""
 
+BASELINE_UNITS: Mapping[str, str] = MappingProxyType(
+    {
+        "energy_savings": "kWh",
+        "carbon_reduction": "kgCO2e",
+        "peak_load_reduction": "kW",
+        "water_conservation": "m3",
+        "waste_reduction": "kg",
+    }
+)
+"""The unit of `KpiResult.baseline` where it is not the KPI's own %."""
+
 WHOLE_SITE = ("", "site")
 SPARK_PERIODS = 12
 _PERIOD_DAYS: Mapping[str, float] = MappingProxyType(
@@ -143,7 +154,7 @@ def tile(result: KpiResult, history: Sequence[KpiResult], voice: Voice) -> Tile:
         kpi=result.kpi,
         cadence=result.cadence,
         name=name,
-        value=formats.number(result.value, voice.lang, trim=result.value in (0.0, 100.0)),
+        value=figure(result, voice),
         unit=formats.unit_text(result.unit) if result.value is not None else "",
         mark=kpi_mark(result, voice),
         target=voice.t("kpi.target", target=target) if result.target is not None else "",
@@ -157,11 +168,32 @@ def tile(result: KpiResult, history: Sequence[KpiResult], voice: Voice) -> Tile:
     )
 
 
+def figure(result: KpiResult, voice: Voice) -> str:
+    """The value without its unit; near 100 % it keeps the digits that its target is about."""
+    value = result.value
+    if value is not None and result.unit == "%" and 99.0 <= value <= 100.0:
+        return formats.share(value, voice.lang).split(formats.NBSP, maxsplit=1)[0]
+    return formats.number(value, voice.lang, trim=value == 0.0)
+
+
+def _with_unit(text: str, result: KpiResult) -> str:
+    unit = formats.unit_text(result.unit)
+    return f"{text}{formats.NBSP}{unit}" if unit and result.value is not None else text
+
+
+def baseline_words(result: KpiResult, voice: Voice) -> str:
+    """What the model expected without the change; '' where there is no baseline."""
+    if result.baseline is None:
+        return ""
+    unit = BASELINE_UNITS.get(result.kpi, result.unit)
+    return voice.t("why.baseline.value", value=formats.quantity(result.baseline, unit, voice.lang))
+
+
 def completeness_words(result: KpiResult, voice: Voice) -> str:
     """Completeness, only where it is worth a thought: under 99 %."""
     if result.value is None or not result.n_expected or result.completeness >= COMPLETE_ENOUGH:
         return ""
-    return voice.t("kpi.complete", share=voice.percent(result.completeness))
+    return voice.t("kpi.complete", share=voice.share(result.completeness))
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,11 +214,11 @@ def history_rows(history: Sequence[KpiResult], voice: Voice) -> list[Row]:
     return [
         Row(
             period=formats.period(one.start, one.cadence, voice.zone, voice.lang),
-            value=formats.quantity(one.value, one.unit, voice.lang),
+            value=_with_unit(figure(one, voice), one),
             span=_short_span(one, voice),
             target=formats.quantity(one.target, one.unit, voice.lang, trim=True),
             mark=kpi_mark(one, voice),
-            completeness=voice.percent(one.completeness) if one.n_expected else formats.DASH,
+            completeness=voice.share(one.completeness) if one.n_expected else formats.DASH,
             start=one.start,
         )
         for one in reversed(history)
@@ -264,7 +296,7 @@ def lineage(result: KpiResult, voice: Voice) -> list[tuple[str, str]]:
         )
         rows += [
             (voice.t("why.intervals"), used),
-            (voice.t("why.completeness"), voice.percent(result.completeness)),
+            (voice.t("why.completeness"), voice.share(result.completeness)),
             (voice.t("why.estimated"), voice.percent(result.estimated_share)),
         ]
     if result.model_id:

@@ -147,6 +147,7 @@ def _add_today(router: APIRouter, pages: Pages) -> None:
             name=words.kpi_name(kpi, voice),
             result=result,
             tile=kpi_views.tile(result, past, voice) if result else None,
+            baseline=kpi_views.baseline_words(result, voice) if result else "",
             chart=kpi_views.history_chart(past, voice) if result else Markup(""),
             rows=kpi_views.history_rows(past, voice),
             fit=kpi_views.fit_details(result, voice) if result else [],

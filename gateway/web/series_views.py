@@ -219,7 +219,7 @@ def table_rows(intervals: Intervals, point: PointStatus, voice: Voice) -> list[T
             low=text(float(intervals.min[i])),
             high=text(float(intervals.max[i])),
             amount=text(float(intervals.delta[i])) if point.kind == "counter" else "",
-            share=voice.percent(float(intervals.completeness[i])),
+            share=voice.share(float(intervals.completeness[i])),
         )
         for i in range(len(intervals) - 1, -1, -1)
     ]

@@ -181,7 +181,7 @@ async def serve(app: FastAPI, host: str, port: int) -> WebHandle:
     )
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listener]), name="web-server")
-    while not server.started and not task.done():  # uvicorn tells by a flag only
+    while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn tells by a flag only
         await asyncio.sleep(0.005)
     if task.done():
         listener.close()

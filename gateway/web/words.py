@@ -52,6 +52,9 @@ class Voice:
     def percent(self, value: float, digits: int = 3) -> str:
         return formats.quantity(value, "%", self.lang, digits=digits, trim=True)
 
+    def share(self, value: float) -> str:
+        return formats.share(value, self.lang)
+
 
 @dataclass(frozen=True, slots=True)
 class Mark:

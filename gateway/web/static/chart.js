@@ -23,7 +23,7 @@
       legend: { show: false },
       hooks: { setCursor: [readOut] },
       cursor: { points: { size: 7 }, drag: { x: true, y: false } },
-      scales: { x: { min: Number(box.dataset.from), max: Number(box.dataset.to), range: range(data) } },
+      scales: { x: { min: Number(box.dataset.from), max: Number(box.dataset.to), range: range(data) }, y: { range: heights(data) } },
       axes: [
         { ...axis, grid: { show: false }, values: data.long ? dayTexts : hourTexts, space: 60 },
         { ...axis, size: 64, values: (_, ticks) => ticks.map((value) => number.format(value)) },
@@ -44,6 +44,7 @@
   }
 
   const range = (data) => (_, low, high) => (data.zoomed ? [low, high] : [Number(box.dataset.from), Number(box.dataset.to)]);
+  const heights = (data) => (_, low, high) => uPlot.rangeNum(data.amount ? Math.min(0, low) : low, high, 0.08, data.amount);
   const clock = new Intl.DateTimeFormat(lang, { hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZone: zone });
   const day = new Intl.DateTimeFormat(lang, { day: "numeric", month: "short", timeZone: zone });
   const hourTexts = (_, ticks) => ticks.map((at) => clock.format(new Date(at * 1000)));
