@@ -10,9 +10,8 @@ import asyncio
 import struct
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
 from math import isnan
-from typing import Final
+from typing import Final, cast
 
 from drivers.base import Now
 from drivers.modbus.codec import encode

@@ -107,9 +107,8 @@ class Demo:
 
     def _spool_past(self) -> None:
         """Hand the building's past to the gateway: all of it at first, later what a pause left out."""
-        from simulators.past import past
-
         from simulators.building import Building  # only the first seconds of a demo need it
+        from simulators.past import past
 
         retrofit = datetime.combine(self.plan.retrofit, datetime.min.time(), SITE_ZONE)
         building = Building(self.plan.seed, int(retrofit.timestamp()) * SECOND_NS, SITE_ZONE.key)
