@@ -119,7 +119,8 @@ class ModbusDriver:
             reading.plan = unit.plan(group, learned)
         if reading.has_data:
             unit.has_answered = True
-            unit.remember(settle(before, learned, reading.answers), self._monotonic())
+            if learned is not before:
+                unit.remember(settle(before, learned, reading.answers), self._monotonic())
         return reading
 
     async def _ask(self, unit: Unit, reading: _Reading) -> None:

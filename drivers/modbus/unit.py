@@ -33,8 +33,7 @@ class Unit:
         return self._learned
 
     def remember(self, learned: Learned, monotonic: float) -> None:
-        if learned != self._learned:
-            self._learned, self._learned_at = learned, monotonic
+        self._learned, self._learned_at = learned, monotonic
 
     def plan(self, group: PollGroup, learned: Learned) -> Plan:
         """The plan of a group, compiled once for its points and what is known."""
