@@ -7,11 +7,12 @@ from contextlib import suppress
 from pathlib import Path
 
 _LARGEST = 16 << 20
-_SHARE = 64
+_SMALLEST = 64 << 10
+_SHARE = 16
 
 
 class Ballast:
-    """At most 16 MiB, at most a 64th of what the store may take."""
+    """At most 16 MiB, at most a 16th of what the store may take."""
 
     def __init__(self, path: Path, max_bytes: int) -> None:
         self._path = path
@@ -29,14 +30,15 @@ class Ballast:
         return False
 
     def take(self) -> None:
-        """Take the room again where twice of it is free; quietly does nothing where it is not."""
+        """Take the room again, at most a quarter of what is free; quietly does nothing where little is."""
         if self.is_there:
             return
         try:
-            if free_bytes(self._path.parent) < 2 * self.size:
+            size = min(self.size, free_bytes(self._path.parent) // 4)
+            if size < _SMALLEST:
                 return
             with self._path.open("wb") as file:
-                os.posix_fallocate(file.fileno(), 0, self.size)
+                os.posix_fallocate(file.fileno(), 0, size)
         except OSError:
             self.drop()
 

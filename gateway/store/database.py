@@ -9,7 +9,9 @@ from pathlib import Path
 from threading import Lock
 
 BUSY_S = 10.0
-_WAL_LIMIT = 8 << 20
+_WAL_LIMIT = 2 << 20
+_CHECKPOINT_PAGES = 256
+"""A WAL of about a megabyte: on a nearly full disk it is what must still fit."""
 
 
 def open_writer(path: Path, schema: str) -> sqlite3.Connection:
@@ -26,6 +28,7 @@ def open_writer(path: Path, schema: str) -> sqlite3.Connection:
         db.execute("PRAGMA synchronous=FULL")
         db.execute("PRAGMA secure_delete=OFF")
         db.execute(f"PRAGMA journal_size_limit={_WAL_LIMIT}")
+        db.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
         with transaction(db):
             for statement in schema.split(";"):
                 if statement.strip():

@@ -18,7 +18,7 @@ from gateway.store.database import ReaderPool, transaction
 from gateway.store.errors import StoreError, is_corrupt, is_unwritable
 from gateway.store.journal import Draft, Head, Journal, Row, RowKind, make_rows, read_rows
 from gateway.store.recovery import noted_head, open_or_replace, set_aside
-from gateway.store.salvage import salvage_head, salvage_rows, salvage_sinks
+from gateway.store.salvage import salvage_head, salvage_mark, salvage_rows, salvage_sinks
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +40,7 @@ class Log:
         self.pool = ReaderPool(self.path)
         self._asides: deque[Path] = deque()
         self._recovering_below = 0
+        self._known_below = 0
         self.dropped = self.journal.note("dropped")
         self.quarantined = self.journal.note("quarantined")
         self._saved_counters = (self.dropped, self.quarantined)
@@ -181,7 +182,7 @@ class Log:
         aside = set_aside(self.path, self._now())
         self.pool.forget()
         self.journal = Journal(self.path, self._head)
-        self._begin_recovery(aside)
+        self._begin_recovery(aside, self._head.seq)
 
     def recover(self) -> Iterator[None]:
         """Bring what can be read of damaged journals, in steps; what cannot is counted as quarantined."""
@@ -191,7 +192,7 @@ class Log:
                 self.journal.insert(rows, older=True)
                 yield
             self._asides.popleft()
-            self.quarantined += self._count_missing()
+            self.quarantined += self._count_missing(aside)
             log.warning("recovered what could be read of %s", aside.name)
         self._recovering_below = 0
 
@@ -206,21 +207,25 @@ class Log:
         unknown = Head(base.seq + _UNKNOWN_ROWS, base.samples, base.facts)
         self.journal.raise_head(found or unknown)
         self._head = self.journal.head
-        self._begin_recovery(aside)
+        self.quarantined += int(found is None)
+        self._begin_recovery(aside, found.seq if found else base.seq)
 
-    def _begin_recovery(self, aside: Path) -> None:
+    def _begin_recovery(self, aside: Path, known: int) -> None:
         """The sinks' progress comes over at once, the rows in the background: until then none are missing."""
         self._asides.append(aside)
         self._recovering_below = self.journal.head.seq
+        self._known_below = known
         self.write(lambda journal: salvage_sinks(aside, journal.db))
 
-    def _count_missing(self) -> int:
-        """Rows between the oldest that is kept or was waited for and where the damaged journal ended."""
+    def _count_missing(self, aside: Path) -> int:
+        """Rows that were neither settled and compacted, nor read from the damaged journal."""
         db = self.journal.db
-        row = db.execute("SELECT min(low_water) FROM sink").fetchone()
-        oldest = self.journal.oldest()
-        first = int(row[0]) + 1 if row[0] is not None else max(oldest, 1)
-        last = self._recovering_below
+        low, *_ = db.execute("SELECT min(low_water) FROM sink").fetchone()
+        compacted = salvage_mark(aside)
+        if compacted is None:
+            compacted = noted_head(self._folder)[0]
+        first = min(compacted, compacted if low is None else int(low)) + 1
+        last = self._known_below
         kept = db.execute("SELECT count(*) FROM journal WHERE seq BETWEEN ? AND ?", (first, last)).fetchone()
         return max(0, last - first + 1 - int(kept[0]))
 

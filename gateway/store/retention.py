@@ -9,8 +9,9 @@ settled: another program filling the disk does not cost what the cloud has not g
 
 from __future__ import annotations
 
+import logging
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,11 +26,15 @@ from gateway.store.months import Months
 if TYPE_CHECKING:
     from gateway.site import StoreSettings
 
+log = logging.getLogger(__name__)
+
 _ROWS_A_STEP = 500
-_PAGES_A_STEP = 256
+_PAGES_A_STEP = 64
 _SLACK_PAGES = 64
 """Free pages that stay in a file for the next rows: a file that breathes wears the flash."""
 _CHUNKS_A_STEP = 2000
+_SPARE_BYTES = 256 << 10
+_ROW_BYTES = 64
 _AGE_CHECK_NS = 3_600 * 1_000_000_000
 
 
@@ -77,18 +82,22 @@ class Retention:
         yield from self._keep_floor()
 
     def make_room(self, needed: int) -> bool:
-        """On a full disk: the ballast first, then the oldest by policy; whether trying again is worth it."""
-        if self._ballast.drop():
-            return True
-        wanted = max(4 * needed, 1 << 20)
-        freed = 0
-        with suppress(sqlite3.Error):
+        """On a full disk: the ballast, then the oldest by policy; whether trying again is worth it.
+
+        The ballast is what the deleting itself is done with; enough is deleted to take it again.
+        """
+        freed = int(self._ballast.drop())
+        wanted = max(4 * needed, self._ballast.size + _SPARE_BYTES)
+        try:
+            self._log.journal.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             while freed < wanted:
-                step = self._drop_oldest()
+                step = self._drop_oldest(wanted - freed)
                 if step == 0:
                     break
                 freed += step
-            self._log.journal.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as error:
+            log.warning("no room could be made: %s", error)
+        self._ballast.take()
         return freed > 0
 
     def _trim_journal(self) -> Iterator[None]:
@@ -127,50 +136,50 @@ class Retention:
         yield from _shrink(db)
 
     def _keep_to_cap(self) -> Iterator[None]:
-        while self.bytes_used() > self._settings.max_bytes:
-            if self._drop_oldest() == 0:
+        while (excess := self.bytes_used() - self._settings.max_bytes) > 0:
+            if self._drop_oldest(excess) == 0:
                 return
             yield
 
     def _keep_floor(self) -> Iterator[None]:
-        while free_bytes(self._folder) < self._settings.min_free:
-            if self._drop_settled_raw() == 0:
+        while (short := self._settings.min_free - free_bytes(self._folder)) > 0:
+            if self._drop_settled_raw(short) == 0:
                 return
             yield
 
-    def _drop_oldest(self) -> int:
-        """Drop the next thing by policy; about how many bytes came free, 0 when nothing is left to drop."""
-        return self._drop_settled_raw() or self._drop_unsettled() or self._drop_intervals()
+    def _drop_oldest(self, wanted: int) -> int:
+        """Drop about `wanted` bytes of the next thing by policy; the bytes, 0 when nothing is left."""
+        return self._drop_settled_raw(wanted) or self._drop_unsettled(wanted) or self._drop_intervals()
 
-    def _drop_settled_raw(self) -> int:
+    def _drop_settled_raw(self, wanted: int) -> int:
         """The oldest chunks of the oldest month that has any; what a sink waits for is in the journal."""
-        for month, path in month_files(self._folder):
+        for month, _ in month_files(self._folder):
             db = self._months.get(month)
-            sizes = db.execute(
-                "SELECT id, length(body) FROM chunk ORDER BY first LIMIT ?", (_CHUNKS_A_STEP,)
-            ).fetchall()
-            if sizes:
-                _delete(db, "chunk", [one for one, _ in sizes])
-                before = size_with_wal(path)
-                _shrink_now(db)
-                return max(before - size_with_wal(path), 1)
+            rows = db.execute("SELECT id, length(body) FROM chunk ORDER BY first LIMIT ?", (_CHUNKS_A_STEP,))
+            chosen, size = _worth(rows.fetchall(), wanted)
+            if chosen:
+                _delete(db, "DELETE FROM chunk WHERE id=?", chosen)
+                return size
         return 0
 
-    def _drop_unsettled(self) -> int:
+    def _drop_unsettled(self, wanted: int) -> int:
         """The oldest samples of the journal go, keys and records stay: facts are small and come first."""
         journal = self._log.journal
         rows = journal.db.execute(
-            "SELECT seq, n, length(payload) FROM journal WHERE kind=? AND seq < ? ORDER BY seq LIMIT ?",
+            "SELECT seq, length(payload), n FROM journal WHERE kind=? AND seq < ? ORDER BY seq LIMIT ?",
             (int(RowKind.SAMPLES), journal.head.seq, _ROWS_A_STEP),
         ).fetchall()
-        if not rows:
-            return 0
-        settled = self.settled()
-        with transaction(journal.db, durable=False):
-            journal.db.executemany("DELETE FROM journal WHERE seq=?", [(row[0],) for row in rows])
-        self._log.count_dropped(sum(n for seq, n, _ in rows if seq > settled))
-        _shrink_now(journal.db)
-        return int(sum(size for _, _, size in rows))
+        chosen, size = _worth([row[:2] for row in rows], wanted)
+        if chosen:
+            held = max(self.settled(), 0)
+            lost = sum(n for seq, _, n in rows[: len(chosen)] if self._is_loss(seq, held))
+            _delete(journal.db, "DELETE FROM journal WHERE seq=?", chosen)
+            self._log.count_dropped(lost)
+        return size
+
+    def _is_loss(self, seq: int, settled: int) -> bool:
+        """Whether a row's samples are neither at every sink nor in the history."""
+        return seq > min(settled, self._log.journal.note("compacted"))
 
     def _drop_intervals(self) -> int:
         """The oldest month as a whole, as long as it is not the newest."""
@@ -187,9 +196,24 @@ class Retention:
         remove(path)
 
 
-def _delete(db: sqlite3.Connection, table: str, ids: Iterable[int]) -> None:
+def _worth(rows: Sequence[tuple[int, int]], wanted: int) -> tuple[list[int], int]:
+    """Of (id, bytes) the first ones that are worth `wanted` bytes, and their bytes."""
+    chosen: list[int] = []
+    size = 0
+    for one, weight in rows:
+        if size >= wanted:
+            break
+        chosen.append(one)
+        size += weight + _ROW_BYTES
+    return chosen, size
+
+
+def _delete(db: sqlite3.Connection, statement: str, ids: Iterable[int]) -> None:
     with transaction(db, durable=False):
-        db.executemany(f"DELETE FROM {table} WHERE id=?", [(one,) for one in ids])  # noqa: S608 - own names
+        db.executemany(statement, [(one,) for one in ids])
+    for _ in _shrink(db):
+        pass
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _shrink(db: sqlite3.Connection) -> Iterator[None]:
@@ -199,10 +223,4 @@ def _shrink(db: sqlite3.Connection) -> Iterator[None]:
     while (spare := free_pages(db) - _SLACK_PAGES) > 0:
         give_back_pages(db, min(spare, _PAGES_A_STEP))
         yield
-    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-
-def _shrink_now(db: sqlite3.Connection) -> None:
-    for _ in _shrink(db):
-        pass
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)")

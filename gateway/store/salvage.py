@@ -38,11 +38,20 @@ def salvage_rows(path: Path, last: int) -> Iterator[list[Row]]:
 
 
 def salvage_head(path: Path) -> Head | None:
-    """Where a damaged journal had come to, if its newest row can be read."""
+    """Where a damaged journal had come to: its newest seq, with the totals of the newest row that is intact."""
     with suppress(sqlite3.Error), closing(_open(path)) as db:
-        found = db.execute(f"SELECT {COLUMNS} FROM journal ORDER BY seq DESC LIMIT 1").fetchone()  # noqa: S608
-        if found and (row := Row(*found)).is_intact():
-            return Head(row.seq, row.samples, row.facts)
+        newest = int(db.execute("SELECT max(seq) FROM journal").fetchone()[0])
+        for row in reversed(_rows(db, newest - _SPAN + 1, newest)):
+            if row.is_intact():
+                return Head(newest, row.samples, row.facts)
+    return None
+
+
+def salvage_mark(path: Path) -> int | None:
+    """Up to where a damaged journal had been compacted, if that can be read."""
+    with suppress(sqlite3.Error), closing(_open(path)) as db:
+        row = db.execute("SELECT value FROM note WHERE key='compacted'").fetchone()
+        return int(row[0]) if row else 0
     return None
 
 

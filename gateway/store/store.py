@@ -36,7 +36,7 @@ from gateway.store.outbox import JournalOutbox
 from gateway.store.progress import Acknowledged
 from gateway.store.recovery import open_or_replace
 from gateway.store.retention import Retention
-from gateway.store.writer import COMMIT_SAMPLES, Work, Writer
+from gateway.store.writer import COMMIT_S, COMMIT_SAMPLES, Work, Writer
 
 if TYPE_CHECKING:
     from gateway.site import StoreSettings
@@ -50,7 +50,9 @@ HELD_IN_MEMORY = 0
 class Store:
     """Made by `Store.open`. Thread-safe; all writing happens on one thread of its own."""
 
-    def __init__(self, path: Path, now: Callable[[], int], settings: StoreSettings, site: str) -> None:
+    def __init__(
+        self, path: Path, now: Callable[[], int], settings: StoreSettings, site: str, commit_s: float
+    ) -> None:
         """Opens the files; use `Store.open`. Raises OSError, sqlite3.OperationalError."""
         path.mkdir(parents=True, exist_ok=True)
         self.path = path
@@ -69,19 +71,28 @@ class Store:
         self._retention = Retention(path, settings, self._log, self._months, self._ballast)
         self._log.relieve = self._retention.make_room
         self._journal_pending()
-        self._writer = Writer(self._commit, self._housekeeping)
+        self._writer = Writer(self._commit, self._housekeeping, commit_s)
         self.outbox = JournalOutbox(path, site, self._log, self.catalogue, self._writer)
         self._status = self._take_status()
         self._writer.start()
 
     @classmethod
-    def open(cls, path: Path, *, now: Callable[[], int], settings: StoreSettings, site: str = "") -> Store:
+    def open(
+        cls,
+        path: Path,
+        *,
+        now: Callable[[], int],
+        settings: StoreSettings,
+        site: str = "",
+        commit_s: float = COMMIT_S,
+    ) -> Store:
         """Open or create the store in a folder.
 
-        now: UTC ns. site: the site's id, a tag of everything that is sent. Damaged files are set aside
-        and started again. Raises OSError or sqlite3.OperationalError when the folder cannot be used.
+        now: UTC ns. site: the site's id, a tag of everything that is sent. commit_s: how long samples wait
+        for others to share their commit. Damaged files are set aside and started again. Raises OSError or
+        sqlite3.OperationalError when the folder cannot be used.
         """
-        return cls(path, now, settings, site)
+        return cls(path, now, settings, site, commit_s)
 
     def submit(self, batch: Batch) -> Future[int]:
         """Queue samples; the future gives the journal seq once they are durable (see `append`)."""

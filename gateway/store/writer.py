@@ -43,9 +43,15 @@ class _Background:
 class Writer:
     """Runs commits, prompt and background work on a thread of its own."""
 
-    def __init__(self, commit: Callable[[list[Batch]], int], housekeeping: Callable[[], Work | None]) -> None:
+    def __init__(
+        self,
+        commit: Callable[[list[Batch]], int],
+        housekeeping: Callable[[], Work | None],
+        commit_s: float = COMMIT_S,
+    ) -> None:
         """commit: makes batches durable, gives their seq. housekeeping: asked for work each second."""
         self._commit = commit
+        self._commit_s = commit_s
         self._housekeeping = housekeeping
         self._changed = Condition()
         self._batches: list[_Waiting] = []
@@ -67,7 +73,7 @@ class Writer:
         with self._changed:
             self._refuse_when_closed()
             if not self._batches:
-                self._commit_due = time.monotonic() + COMMIT_S
+                self._commit_due = time.monotonic() + self._commit_s
             before = self._samples
             self._batches.append(_Waiting(batch, future))
             self._samples += len(batch)

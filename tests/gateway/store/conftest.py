@@ -40,7 +40,9 @@ async def open_store(tmp_path: Path, clock: HeldClock) -> AsyncIterator[OpenStor
 
     async def opener(path: Path | None = None, **limits: int) -> Store:
         folder = path or tmp_path / "state"
-        store = Store.open(folder, now=clock, settings=StoreSettings(folder, **limits), site="paris-hq")
+        store = Store.open(
+            folder, now=clock, settings=StoreSettings(folder, **limits), site="paris-hq", commit_s=0.001
+        )
         opened.append(store)
         return store
 

@@ -32,12 +32,19 @@ def block(series: int, starts: list[int], mean: float, resolution: str = "15m") 
 
 
 def result(value: float, start: int = NOON, kpi: str = "energy_use") -> KpiResult:
-    return KpiResult(kpi=kpi, cadence="daily", scope="site", start=start, end=start + 1, unit="kWh", value=value)
+    return KpiResult(
+        kpi=kpi, cadence="daily", scope="site", start=start, end=start + 1, unit="kWh", value=value
+    )
 
 
 def alarm(cleared: int = 0) -> Alarm:
     return Alarm(
-        source="main-meter", kind="device_lost", severity=Severity.WARNING, message="m", raised=7, cleared=cleared
+        source="main-meter",
+        kind="device_lost",
+        severity=Severity.WARNING,
+        message="m",
+        raised=7,
+        cleared=cleared,
     )
 
 
