@@ -39,7 +39,7 @@ class Ledger:
         self._ranges = AckedRanges(settle_ns)
         self._recent: deque[Entry] = deque()
         self._save_due = 0.0
-        self._unsaved = False
+        self.unsaved = False
         self.contact_ns = 0
         self.samples = 0
         self.lines = 0
@@ -61,7 +61,7 @@ class Ledger:
             self._recent.append(entry)
         if entry.lines:
             self.confirm(entry.at_ns)
-        self._unsaved = True
+        self.unsaved = True
 
     def confirm(self, at_ns: int) -> None:
         """The server was there at `at_ns`, the same run as before: settle what is old enough."""
@@ -71,7 +71,7 @@ class Ledger:
             # Twice the window: a range takes the time of its youngest row, so it settles after its oldest.
             while self._recent and at_ns - self._recent[0].at_ns >= 2 * self._settle_ns:
                 self._recent.popleft()
-        self._unsaved = True
+        self.unsaved = True
 
     def take_back(self) -> None:
         """The server may have lost what is not settled: it counts as unsent again."""
@@ -85,7 +85,7 @@ class Ledger:
                 else:
                     kept.append(entry)
             self._recent = kept
-        self._unsaved |= bool(lost)
+        self.unsaved |= bool(lost)
 
     def unsent(self, upto: int) -> tuple[tuple[int, int], ...]:
         """What is not acknowledged up to `upto`, oldest first."""
@@ -96,26 +96,26 @@ class Ledger:
         with self._lock:
             return next(self._ranges.gaps(upto), None)
 
-    def settling_due(self, now_ns: int) -> bool:
-        """Whether something waits only for a contact to be settled."""
+    def settles_in_ns(self, now_ns: int) -> int | None:
+        """How long until one contact would settle everything [ns]; None when everything is settled."""
         with self._lock:
             youngest = self._ranges.newest_unsettled_ns(self.contact_ns)
-        return youngest is not None and now_ns - youngest >= self._settle_ns
+        return None if youngest is None else max(0, youngest + self._settle_ns - now_ns)
 
     def save_if_due(self) -> None:
-        if self._unsaved and time.monotonic() >= self._save_due:
+        if self.unsaved and time.monotonic() >= self._save_due:
             self.save()
 
     def save(self) -> None:
         """Persist what changed since the last time."""
-        if not self._unsaved:
+        if not self.unsaved:
             return
         self._save_due = time.monotonic() + SAVE_EVERY_S
-        self._unsaved = False
+        self.unsaved = False
         with self._lock:
             progress = self._ranges.to_progress()
         try:
             self._outbox.save_progress(self._sink, progress)
         except Exception:
-            self._unsaved = True
+            self.unsaved = True
             raise

@@ -50,6 +50,11 @@ def escape_measurement(text: str) -> str:
     return _UNSAFE.sub("_", re.sub("^#", "_", text)).replace(",", "\\,").replace(" ", "\\ ")
 
 
+def escape_field(text: str) -> str:
+    """Like `escape_key`; a quote in a field's name would open a string for some servers."""
+    return escape_key(text).replace('"', "_")
+
+
 def escape_string(text: str) -> str:
     """A field's string value in its quotes, on one line."""
     flat = " ".join(text.splitlines()) if not text.isprintable() else text
@@ -128,7 +133,7 @@ class Encoder:
 
         parts[0::width] = _looked_up(cache, rows.series[chosen].astype(np.int64), make)
         for at, (name, column) in enumerate(fields.items(), start=1):
-            before = f"{' ' if at == 1 else ','}{escape_key(name)}=".encode()
+            before = f"{' ' if at == 1 else ','}{escape_field(name)}=".encode()
             parts[at::width] = _pieces(column, before, b" " if at == len(fields) else b"")
         parts[width - 1 :: width] = _times(rows.start[chosen])
         return b"".join(parts)
@@ -153,7 +158,7 @@ def encode_facts(facts: Sequence[Fact]) -> Body:
 
 def _fact_line(fact: Fact) -> str:
     fields = [
-        f"{escape_key(name)}={text}"
+        f"{escape_field(name)}={text}"
         for name, value in fact.fields.items()
         if (text := _field_value(value)) is not None
     ]

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sync.delivery import Delivered, Delivery, Stopped
-from sync.ledger import Entry, Ledger
+from sync.ledger import SAVE_EVERY_S, Entry, Ledger
 from sync.outbox import Outbox, Parcel
 from sync.retry import Backoff, NotNow, may_have_restarted
 from sync.sink import Held, Pong, RetryAfter, Sink, Unreachable
@@ -308,14 +308,16 @@ class Sender:
 
     def _idle(self, newest: int) -> float:
         """Nothing could be sent: settle by a ping when it is time, then wait for the next commit."""
-        if self._ledger.settling_due(self._now()):
+        settles_in = self._ledger.settles_in_ns(self._now())
+        if settles_in == 0:
             failure = self._confirm()
             if failure is not None:
                 return self._failed(failure)
         self._ledger.save_if_due()
         if self._live_next <= newest:
             return max(0.0, self._live_due - time.monotonic())
-        self._outbox.wait_beyond(newest, IDLE_WAIT_S)
+        patience = SAVE_EVERY_S if self._ledger.unsaved else IDLE_WAIT_S
+        self._outbox.wait_beyond(newest, min(patience, (settles_in or SECOND_NS) / SECOND_NS))
         return 0.0
 
     def _confirm(self) -> NotNow | None:
