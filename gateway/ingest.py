@@ -92,6 +92,7 @@ class Ingest:
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
+        self._committing = asyncio.Lock()
         self.samples_in = 0
 
     def use(self, points: Mapping[int, PointSpec]) -> None:
@@ -125,30 +126,40 @@ class Ingest:
             await self.flush()
 
     async def flush(self) -> None:
-        """Commit what waits, now. If the store refuses, it waits again: nothing is dropped here."""
-        self._wake.clear()
-        batches, self._waiting = self._waiting, []
-        callbacks, self._callbacks = self._callbacks, []
-        on_disk = True
-        if batches:
-            joined = Batch.concat(batches)
+        """Commit what waits, now. If the store refuses, it waits again: nothing is dropped here.
+
+        Whoever is cancelled in here leaves the commit to finish; the next flush waits for it, so that
+        nothing is committed twice.
+        """
+        await asyncio.shield(self._commit_waiting())
+
+    async def _commit_waiting(self) -> None:
+        async with self._committing:
+            self._wake.clear()
+            batches, self._waiting = self._waiting, []
+            callbacks, self._callbacks = self._callbacks, []
             try:
-                converted = self._table.convert(joined)
-                on_disk = await self._journal.append(converted) != HELD_IN_MEMORY
-            except BaseException:
+                on_disk = await self._commit(Batch.concat(batches)) if batches else True
+            except Exception:
                 self._waiting = batches + self._waiting
                 self._callbacks = callbacks + self._callbacks
                 self._wake.set()
                 raise
-            self._pending -= len(joined)
-            if self._pending <= self._limit:
-                self._room.set()
-            for listener in self._listeners:
-                listener(converted)
-        if not on_disk:
-            return  # what is not acknowledged is sent again by its peer; that is the safer memory
-        for callback in callbacks:
-            callback()
+            if not on_disk:
+                return  # what is not acknowledged is sent again by its peer; that is the safer memory
+            for callback in callbacks:
+                callback()
+
+    async def _commit(self, batch: Batch) -> bool:
+        """Convert and append, then tell the listeners; whether it is on disk."""
+        converted = self._table.convert(batch)
+        seq = await self._journal.append(converted)
+        self._pending -= len(batch)
+        if self._pending <= self._limit:
+            self._room.set()
+        for listener in self._listeners:
+            listener(converted)
+        return seq != HELD_IN_MEMORY
 
 
 def _flag_clock(batch: Batch) -> Batch:

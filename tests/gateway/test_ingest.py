@@ -132,3 +132,27 @@ async def test_what_is_only_in_memory_is_shown_but_not_acknowledged() -> None:
     await ingest.flush()
     assert len(news) == 1
     assert not given
+
+
+async def test_a_stop_in_the_middle_of_a_commit_commits_nothing_twice() -> None:
+    disk, given = Disk(), []
+    may_finish = asyncio.Event()
+    ingest = Ingest(disk, [], every_s=0.0)
+    ingest.use({1: point()})
+    quick = disk.append
+
+    async def slow(batch: Batch) -> int:
+        seq = await quick(batch)
+        await may_finish.wait()
+        return seq
+
+    disk.append = slow  # type: ignore[method-assign]
+    running = asyncio.create_task(ingest.run())
+    await ingest.accept(Batch.of([1], 1, [1.0]), lambda: given.append("ack"))
+    await asyncio.sleep(0.01)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    may_finish.set()
+    await ingest.flush()
+    assert len(disk.batches) == 1
+    assert given == ["ack"]
