@@ -6,7 +6,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,15 +15,15 @@ MOSQUITTO = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/
 
 
 class Mosquitto:
-    """A broker that keeps its sessions over a restart."""
+    """A broker that keeps its sessions over a restart. listener: further lines of its configuration."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, listener: str = "allow_anonymous true") -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
         self._config = folder / "mosquitto.conf"
         self._config.write_text(
-            f"listener {self.port} 127.0.0.1\nallow_anonymous true\nmax_inflight_messages 1000\n"
+            f"listener {self.port} 127.0.0.1\n{listener}\nmax_inflight_messages 1000\n"
             f"max_queued_messages 20000\npersistence true\npersistence_location {folder}/\nlog_type none\n"
             "user root\n"
         )
@@ -48,10 +48,23 @@ class Mosquitto:
 
 
 @pytest.fixture
-def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
-    if MOSQUITTO is None:
-        pytest.skip("Debian's mosquitto is not installed: apt-get install mosquitto")
-    server = Mosquitto(tmp_path)
-    server.start()
-    yield server
-    server.stop()
+def make_mosquitto(tmp_path: Path) -> Iterator[Callable[[str], Mosquitto]]:
+    """Start a broker with the given listener settings."""
+    started: list[Mosquitto] = []
+
+    def make(listener: str) -> Mosquitto:
+        if MOSQUITTO is None:
+            pytest.skip("Debian's mosquitto is not installed: apt-get install mosquitto")
+        server = Mosquitto(tmp_path, listener)
+        server.start()
+        started.append(server)
+        return server
+
+    yield make
+    for server in started:
+        server.stop()
+
+
+@pytest.fixture
+def mosquitto(make_mosquitto: Callable[[str], Mosquitto]) -> Mosquitto:
+    return make_mosquitto("allow_anonymous true")
