@@ -1,7 +1,8 @@
 """What a request may come to, other than an answer.
 
 RequestError
-+-- NotConnected     nobody accepts the connection, or the line cannot be opened
++-- NotConnected     there is no way to the peer, or the line cannot be opened
+|   +-- Refused      the host is there, but nobody listens on the port
 +-- NoAnswer         the unit stayed silent, or the peer closed the connection meanwhile
 +-- Garbled          bytes came that are no answer to this request
 +-- ExceptionAnswer  the unit answered with a Modbus exception code
@@ -49,6 +50,10 @@ class RequestError(Exception):
 
 
 class NotConnected(RequestError):  # noqa: N818 - reads as what it is at the raise
+    code = FaultCode.NO_ANSWER
+
+
+class Refused(NotConnected):
     code = FaultCode.REFUSED
 
 

@@ -86,6 +86,15 @@ class Learned:
         holes = {start for holed, start, _ in self.holes if holed is table}
         return sorted(holes | {address for fenced, address in self.fences if fenced is table})
 
+    def merged(self, other: Learned) -> Learned:
+        """What both know together."""
+        return Learned(
+            min(self.max_registers, other.max_registers),
+            min(self.max_bits, other.max_bits),
+            self.fences | other.fences,
+            self.holes | other.holes,
+        )
+
     def limited(self, table: Table, count: int) -> Learned:
         return replace(self, max_bits=count) if table.holds_bits else replace(self, max_registers=count)
 

@@ -8,6 +8,7 @@ and a late answer would be taken for the next one's. And what came in is counted
 from __future__ import annotations
 
 import asyncio
+import os
 import struct
 from collections.abc import Callable
 from typing import Final
@@ -67,17 +68,22 @@ class _StockClient:
     async def _open(self) -> ModbusBaseClient:
         if self._client is not None and self._client.connected:
             return self._client
-        if self._closed or self._backoff.waiting:
-            raise NotConnected(f"{self._peer} is not open")
+        if self._closed:
+            raise NotConnected(f"{self._peer} is closed")
+        if self._backoff.waiting:
+            raise NotConnected(self._why_not())
         self._drop()
         client = self._make(self._trace)
         if not await client.connect():
             client.close()
             self._backoff.failed()
-            raise NotConnected(f"{self._peer} cannot be opened")
+            raise NotConnected(self._why_not())
         self._backoff.succeeded()
         self._client = client
         return client
+
+    def _why_not(self) -> str:
+        return f"no connection to {self._peer}"
 
     def _drop(self) -> None:
         if self._client is not None:
@@ -125,6 +131,14 @@ class RtuClient(_StockClient):
             )
 
         super().__init__(make, settings.port, settings.reconnect_max)
+
+    def _why_not(self) -> str:
+        """pymodbus does not tell why a port could not be opened."""
+        if not os.path.exists(self._peer):  # noqa: PTH110 - pyserial takes URLs too, which are no paths
+            return f"{self._peer} cannot be opened: there is no such port"
+        if not os.access(self._peer, os.R_OK | os.W_OK):
+            return f"{self._peer} cannot be opened: the service may not use it (group dialout?)"
+        return f"{self._peer} cannot be opened: is another program using it?"
 
 
 async def _ask(client: ModbusBaseClient, request: ReadRequest) -> ModbusPDU:

@@ -12,6 +12,7 @@ tests/drivers/modbus/test_modbus_tcp.py compares the two on the same server.
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import struct
@@ -23,7 +24,7 @@ from pymodbus.transport.transport import ModbusProtocol
 
 from drivers.modbus.backoff import Backoff
 from drivers.modbus.client import Client, ReadRequest
-from drivers.modbus.errors import ExceptionAnswer, Garbled, NoAnswer, NotConnected, RequestError
+from drivers.modbus.errors import ExceptionAnswer, Garbled, NoAnswer, NotConnected, Refused, RequestError
 from drivers.modbus.settings import TcpLinkSettings
 from drivers.modbus.stock import StockTcpClient
 
@@ -94,8 +95,7 @@ class _Connection(ModbusProtocol):
                 f"no connection to {self._peer} within {self.comm_params.timeout_connect:g} s"
             ) from None
         except OSError as error:
-            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
-            raise NotConnected(f"no connection to {self._peer}: {reason}") from error
+            raise _not_connected(self._peer, error) from error
 
     @property
     def alive(self) -> bool:
@@ -215,7 +215,7 @@ class TcpClient:
         self._connecting = asyncio.Lock()
         self._connection: _Connection | None = None
         self._backoff = Backoff(settings.reconnect_max)
-        self._refusal = ""
+        self._last_failure = NotConnected("never tried")
         self._closed = False
 
     async def read(self, request: ReadRequest) -> bytes:
@@ -238,17 +238,24 @@ class TcpClient:
             if self._closed:
                 raise NotConnected("the link is closed")
             if self._backoff.waiting:
-                raise NotConnected(self._refusal)
+                raise type(self._last_failure)(str(self._last_failure))
             connection = _Connection(self._settings)
             try:
                 await connection.establish()
             except NotConnected as error:
-                self._refusal = str(error)
+                self._last_failure = error
                 self._backoff.failed()
                 raise
             self._backoff.succeeded()
             self._connection = connection
             return connection
+
+
+def _not_connected(peer: str, error: OSError) -> NotConnected:
+    """A name with several addresses fails with all their errors in one text and no number."""
+    reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+    refused = isinstance(error, ConnectionRefusedError) or f"Errno {errno.ECONNREFUSED}" in reason
+    return (Refused if refused else NotConnected)(f"no connection to {peer}: {reason}")
 
 
 def payload_of(request: ReadRequest, body: bytes) -> bytes | RequestError:

@@ -33,7 +33,8 @@ class Unit:
         return self._learned
 
     def remember(self, learned: Learned, monotonic: float) -> None:
-        self._learned, self._learned_at = learned, monotonic
+        """Add what a poll learned: another group's poll may have taught something meanwhile."""
+        self._learned, self._learned_at = self._learned.merged(learned), monotonic
 
     def plan(self, group: PollGroup, learned: Learned) -> Plan:
         """The plan of a group, compiled once for its points and what is known."""

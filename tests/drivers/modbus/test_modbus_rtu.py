@@ -120,7 +120,7 @@ async def test_silence_is_told_from_noise(slave: Slave, client: RtuClient) -> No
 
 async def test_an_absent_adapter_is_no_connection() -> None:
     client = RtuClient(RtuLinkSettings(port="/dev/ttyDoesNotExist", timeout=0.1))
-    with pytest.raises(NotConnected, match="ttyDoesNotExist cannot be opened"):
+    with pytest.raises(NotConnected, match="ttyDoesNotExist cannot be opened: there is no such port"):
         await client.read(register(0))
 
 

@@ -9,9 +9,10 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+from drivers.base import FaultCode
 from drivers.modbus import tcp
 from drivers.modbus.client import Client, ReadRequest
-from drivers.modbus.errors import ExceptionAnswer, Garbled, NoAnswer, NotConnected
+from drivers.modbus.errors import ExceptionAnswer, Garbled, NoAnswer, NotConnected, Refused
 from drivers.modbus.settings import TcpLinkSettings
 from drivers.modbus.stock import StockTcpClient
 from drivers.modbus.tcp import TcpClient, tcp_client
@@ -224,14 +225,34 @@ async def _most_at_once(server: ModbusServer, client: TcpClient) -> int:
 async def test_after_a_refusal_it_does_not_knock_again_at_once(server: ModbusServer) -> None:
     client = TcpClient(link(server))
     await server.stop()
-    with pytest.raises(NotConnected, match="refused"):
+    with pytest.raises(Refused, match="refused"):
         await client.read(register(7))
     await server.start()
-    with pytest.raises(NotConnected, match="refused"):
+    with pytest.raises(Refused, match="refused"):
         await client.read(register(7))
     await asyncio.sleep(0.35)
     assert await client.read(register(7)) == ANSWER_OF_7
     client.close()
+
+
+async def test_a_host_that_does_not_answer_is_no_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def black_hole(*_: object, **__: object) -> None:
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", black_hole)
+    client = TcpClient(TcpLinkSettings(host="10.0.0.20", connect_timeout=0.05))
+    with pytest.raises(NotConnected, match=r"no connection to 10\.0\.0\.20:502 within 0\.05 s") as absent:
+        await client.read(register(7))
+    assert absent.value.fault.code is FaultCode.NO_ANSWER
+
+
+async def test_a_name_with_several_addresses_may_refuse_on_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(*_: object, **__: object) -> None:
+        raise OSError("Multiple exceptions: [Errno 111] Connect call failed, [Errno 111] Connect call failed")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", refuse)
+    with pytest.raises(Refused):
+        await TcpClient(TcpLinkSettings(host="localhost")).read(register(7))
 
 
 async def test_a_closed_client_stays_closed(server: ModbusServer, client: TcpClient) -> None:
