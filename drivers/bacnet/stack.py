@@ -104,6 +104,8 @@ class Stack:
             ) from error
         bacnet._cleanup_task.stop()  # it only tidies BAC0's own task list
         stack = cls(bacnet)
+        # Anybody on the network could otherwise rename the gateway or set its time-outs: reject writes.
+        stack.app.do_WritePropertyRequest = stack.app.do_WritePropertyMultipleRequest = None
         device = stack.app.device_object
         device.apduTimeout = round(settings.apdu_timeout * 1000)
         device.numberOfApduRetries = settings.retries

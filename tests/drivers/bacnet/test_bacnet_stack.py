@@ -11,7 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
+from bacpypes3.apdu import RejectPDU
+from bacpypes3.primitivedata import CharacterString
 
+from drivers.bacnet import fastpath
 from drivers.bacnet.driver import create
 from drivers.bacnet.settings import LinkSettings
 from drivers.base import LinkError
@@ -113,9 +116,25 @@ async def test_time_outs_and_retries_reach_the_stack(free_port):
     await driver.close()
 
 
-async def test_an_untested_library_version_is_said_and_polled_the_standard_way(caplog):
-    from drivers.bacnet import fastpath
+async def test_nobody_on_the_network_can_write_to_the_gateway(free_port):
+    ports = free_port(), free_port()
+    drivers = [
+        create("bms", LinkSettings(address="127.0.0.1/24", port=port, device_instance=3056 + n), time.time_ns)
+        for n, port in enumerate(ports)
+    ]
+    for driver in drivers:
+        await driver.open(_nobody)
+    stranger, gateway = drivers[1].link.stack.app, drivers[0].link.stack.app
+    with pytest.raises(RejectPDU, match="unrecognized-service"):
+        await stranger.write_property(
+            f"127.0.0.1:{ports[0]}", "device,3056", "object-name", CharacterString("x")
+        )
+    assert gateway.device_object.objectName == "heyzack-gateway"
+    for driver in drivers:
+        await driver.close()
 
+
+async def test_an_untested_library_version_is_said_and_polled_the_standard_way(caplog):
     with caplog.at_level(logging.WARNING, logger=fastpath.__name__):
         assert fastpath.install(object(), "9.9.9") is None
     assert "9.9.9 is untested" in caplog.text
