@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 _FILTERS_PER_PACKET = 100
 _PACKET_OVERHEAD = 70_000
 """Bytes of a PUBLISH beside its payload, at most: the topic and some properties."""
+_RECEIVE_MAXIMUM = 5000
+"""Messages a version 5 broker may have under way to us unacknowledged; half of what the inbox holds."""
 _DENIED = ("not authorized", "bad user name or password", "banned", "bad authentication method")
 
 
@@ -125,6 +127,7 @@ class Session:
         properties.SessionExpiryInterval = round(
             self._settings.session_expiry if self._settings.persistent else 0
         )
+        properties.ReceiveMaximum = _RECEIVE_MAXIMUM
         properties.MaximumPacketSize = self._settings.max_payload + _PACKET_OVERHEAD
         return properties
 

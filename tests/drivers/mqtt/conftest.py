@@ -17,13 +17,13 @@ MOSQUITTO = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/
 class Mosquitto:
     """A broker that keeps its sessions over a restart. listener: further lines of its configuration."""
 
-    def __init__(self, folder: Path, listener: str = "allow_anonymous true") -> None:
+    def __init__(self, folder: Path, listener: str) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
         self._config = folder / "mosquitto.conf"
         self._config.write_text(
-            f"listener {self.port} 127.0.0.1\n{listener}\nmax_inflight_messages 1000\n"
+            f"listener {self.port} 127.0.0.1\n{listener}\n"
             f"max_queued_messages 20000\npersistence true\npersistence_location {folder}/\nlog_type none\n"
             "user root\n"
         )
@@ -67,4 +67,4 @@ def make_mosquitto(tmp_path: Path) -> Iterator[Callable[[str], Mosquitto]]:
 
 @pytest.fixture
 def mosquitto(make_mosquitto: Callable[[str], Mosquitto]) -> Mosquitto:
-    return make_mosquitto("allow_anonymous true")
+    return make_mosquitto("allow_anonymous true\nmax_inflight_messages 1000")

@@ -249,3 +249,13 @@ async def test_poll_of_an_absent_broker_is_a_fault(monkeypatch: pytest.MonkeyPat
     assert result.fault is not None
     assert result.fault.code is FaultCode.REFUSED
     assert "127.0.0.1:1" in result.fault.detail
+
+
+async def test_version_5_widens_the_brokers_window(make_mosquitto: Callable[[str], Mosquitto]) -> None:
+    """mosquitto has 20 messages under way to one client unless the client says that it takes more."""
+    broker, store = make_mosquitto("allow_anonymous true\nmax_inflight_messages 20"), Store(commits=False)
+    async with running(broker.port, store, version="5") as driver, sender(broker.port) as publish:
+        await connected(driver)
+        for t in range(200):
+            await asyncio.to_thread(publish, "b/room/state", f'{{"t": {t}}}')
+        await until(lambda: len(store.values()) == 200)
