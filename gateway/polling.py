@@ -9,6 +9,7 @@ fastest group asks again at growing distances, its other groups wait until it an
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 import random
 import zlib
@@ -20,6 +21,8 @@ from gateway.clock import Clock
 
 Report = Callable[[PollGroup, PollResult], Awaitable[None]]
 
+IDLE_S = 60.0
+"""A lane without work looks again this often; an assignment wakes it at once."""
 LATE_SHARE = 0.1
 """A poll that starts later than this share of its period after its time is counted as late."""
 LATE_FLOOR_S = 0.1
@@ -86,6 +89,7 @@ class Lane:
         self._health: dict[str, _Health] = {}
         self._groups: dict[tuple[str, float], PollGroup] = {}
         self._order = 0
+        self._wake = asyncio.Event()
         self.counts = LaneCounts()
 
     def assign(self, groups: Sequence[PollGroup]) -> None:
@@ -103,14 +107,15 @@ class Lane:
             if key not in scheduled and not self._is_waiting(group):
                 self._push(now + phase(group) * min(group.every_s, 1.0), group)
         self._groups = wanted
+        self._wake.set()
 
     async def run(self) -> None:
         """Poll for ever. Cancel to stop."""
         while True:
             now = self._clock.monotonic()
             if not self._turns or self._turns[0].due > now:
-                next_due = self._turns[0].due if self._turns else now + 1.0
-                await self._clock.sleep_until(min(next_due, now + 1.0))  # wakes at least once a second
+                self._wake.clear()
+                await self._clock.wait(self._wake, self._turns[0].due if self._turns else now + IDLE_S)
                 continue
             turn = heapq.heappop(self._turns)
             await self._take(turn)
