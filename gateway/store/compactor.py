@@ -38,6 +38,8 @@ TARGET = 1024
 MOST_SMALL = 8
 """A series with so many unfinished chunks has them merged, full or not."""
 ROUND_SAMPLES = 1_000_000
+ROUND_ROWS = 20_000
+"""A round is bounded both ways, and with it its memory: a trickle makes many small rows."""
 ROUND_AGE_NS = 15 * 60 * 1_000_000_000
 _SERIES_A_STEP = 200
 _ROWS_A_STEP = 50
@@ -206,7 +208,7 @@ def _sample_rows(journal: Journal, mark: int) -> list[Row]:
     for found in cursor:
         rows.append(Row(*found))
         total += rows[-1].n
-        if total >= ROUND_SAMPLES:
+        if total >= ROUND_SAMPLES or len(rows) == ROUND_ROWS:
             break
     cursor.close()
     return rows
@@ -214,7 +216,7 @@ def _sample_rows(journal: Journal, mark: int) -> list[Row]:
 
 def _through(journal: Journal, rows: list[Row]) -> Head | None:
     """How far this round reaches: the last sample row of a full round, else the journal's head."""
-    if sum(row.n for row in rows) >= ROUND_SAMPLES:
+    if len(rows) == ROUND_ROWS or sum(row.n for row in rows) >= ROUND_SAMPLES:
         return Head(rows[-1].seq, rows[-1].samples, rows[-1].facts)
     return journal.head if journal.head.seq > journal.note("compacted") else None
 

@@ -43,6 +43,8 @@ CREATE TABLE IF NOT EXISTS note(key TEXT PRIMARY KEY, value INTEGER NOT NULL) WI
 """
 
 _HEAD = struct.Struct("<qqBqqq")
+_PACE_ROWS = 1000
+_PACE_SPAN_NS = 60 * 1_000_000_000
 
 
 class RowKind(IntEnum):
@@ -206,3 +208,16 @@ def read_rows(db: sqlite3.Connection, first: int, last: int, limit_n: int) -> tu
         rows.append(row)
         total += row.n
     return rows, True
+
+
+def bytes_per_s(db: sqlite3.Connection) -> float | None:
+    """The pace at which the newest rows were written [bytes/s]; None while they span less than a minute."""
+    row: tuple[int | None, int, int] = db.execute(
+        "SELECT sum(size + ?), min(time), max(time) FROM "
+        "(SELECT length(payload) AS size, time FROM journal ORDER BY seq DESC LIMIT ?)",
+        (_HEAD.size, _PACE_ROWS),
+    ).fetchone()
+    size, begin, end = row
+    if size is None or end - begin < _PACE_SPAN_NS:
+        return None
+    return float(size) / ((end - begin) / 1e9)

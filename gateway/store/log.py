@@ -145,7 +145,8 @@ class Log:
             self._saved_counters = counters
 
     def close(self) -> None:
-        self.flush_memory()
+        if not self.flush_memory():
+            log.error("%d rows were never taken by the disk and end with this process", len(self._tail))
         self.save_counters_if_changed()
         self.pool.close()
         self.journal.close()

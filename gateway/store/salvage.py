@@ -38,7 +38,7 @@ def salvage_rows(path: Path, last: int) -> Iterator[list[Row]]:
 
 
 def salvage_head(path: Path) -> Head | None:
-    """Where a damaged journal had come to: its newest seq, with the totals of the newest row that is intact."""
+    """Where a damaged journal had come to: its newest seq, with the totals of its newest intact row."""
     with suppress(sqlite3.Error), closing(_open(path)) as db:
         newest = int(db.execute("SELECT max(seq) FROM journal").fetchone()[0])
         for row in reversed(_rows(db, newest - _SPAN + 1, newest)):

@@ -28,7 +28,7 @@ from gateway.store.compactor import Compactor, encode_samples
 from gateway.store.database import transaction
 from gateway.store.errors import StoreError, is_corrupt, is_unwritable
 from gateway.store.history import MonthKey, month_files
-from gateway.store.journal import Draft, RowKind
+from gateway.store.journal import Draft, RowKind, bytes_per_s
 from gateway.store.ledger import RecordSet
 from gateway.store.log import Log
 from gateway.store.months import Months, add_pending, clear_pending, pending_drafts, split_blocks
@@ -160,7 +160,7 @@ class Store:
             dropped=self._log.dropped,
             quarantined=self._log.quarantined,
             mode="memory" if self._log.in_memory else "disk",
-            room_s=None,
+            room_s=self._status.room_s,
         )
 
     async def close(self) -> None:
@@ -270,18 +270,28 @@ class Store:
         oldest = 0
         with suppress(sqlite3.Error):
             oldest = self._log.journal.oldest()
+        used, free = self._retention.bytes_used(), free_bytes(self.path)
+        room = min(self._settings.max_bytes - used, free)
         return StoreStatus(
             path=str(self.path),
-            bytes_used=self._retention.bytes_used(),
+            bytes_used=used,
             bytes_cap=self._settings.max_bytes,
-            bytes_free_on_disk=free_bytes(self.path),
+            bytes_free_on_disk=free,
             samples_committed=head.samples,
             newest_seq=head.seq,
             oldest_seq=oldest,
             dropped=self._log.dropped,
             quarantined=self._log.quarantined,
             mode="disk",
+            room_s=self._room_s(room),
         )
+
+    def _room_s(self, room: int) -> float | None:
+        """How long `room` bytes last at the pace of the newest commits [s]; None before a minute of them."""
+        with suppress(sqlite3.Error):
+            pace = bytes_per_s(self._log.journal.db)
+            return None if pace is None else max(0, room) / pace
+        return None
 
     def _close(self) -> None:
         self._writer.close()

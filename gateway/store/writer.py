@@ -2,7 +2,7 @@
 
 A commit is due 250 ms after its first batch or at 10,000 samples, whichever comes first. *Prompt* work is
 short (a sink's progress, records). *Background* work is a generator that yields where it may be left for a
-while; at most one runs at a time, and it gets a step whenever no commit is due.
+while; at most one runs at a time, housekeeping is one of them, and it gets a step whenever no commit is due.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class _Waiting:
 class _Background:
     work: Work
     future: Future[None]
+    started: bool = False
 
 
 class Writer:
@@ -163,7 +164,7 @@ class Writer:
                 one.future.set_result(seq)
 
     def _run_background(self) -> None:
-        if self._chores is None and not self._closing and time.monotonic() >= self._chores_due:
+        if self._may_start_chores():
             self._chores_due = time.monotonic() + HOUSEKEEPING_S
             try:
                 self._chores = self._housekeeping()
@@ -173,6 +174,13 @@ class Writer:
             self._step_chores()
         elif self._background:
             self._step(self._background[0])
+
+    def _may_start_chores(self) -> bool:
+        """Never beside background work that has begun: both may be at the same files."""
+        busy = bool(self._background) and self._background[0].started
+        return (
+            self._chores is None and not busy and not self._closing and time.monotonic() >= self._chores_due
+        )
 
     def _step_chores(self) -> None:
         """A step of housekeeping; at the end of the store it is left as it is, it can be taken up again."""
@@ -190,6 +198,7 @@ class Writer:
         self._chores = None
 
     def _step(self, task: _Background) -> None:
+        task.started = True
         try:
             next(task.work)
             return

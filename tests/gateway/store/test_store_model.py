@@ -155,4 +155,4 @@ class StoreMachine(RuleBasedStateMachine):
 
 
 TestStoreModel = StoreMachine.TestCase
-TestStoreModel.settings = settings(max_examples=15, stateful_step_count=25, deadline=None)
+TestStoreModel.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)

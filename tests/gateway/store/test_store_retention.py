@@ -158,3 +158,15 @@ async def test_a_month_older_than_everything_kept_is_deleted_as_a_file(
 def one_quarter(start: int) -> IntervalBlock:
     columns: Sequence[np.ndarray] = [np.array([1.0])] * 6
     return IntervalBlock(1, "15m", Intervals(np.array([start]), *columns, np.zeros(1, np.uint16)))
+
+
+async def test_the_room_left_is_told_in_time_at_the_present_pace(open_store, tmp_path, clock) -> None:
+    store = await open_store(tmp_path / "capped", max_bytes=64 << 20, min_free=0)
+    assert store.status().room_s is None
+    for at in range(13):
+        await store.append(noise(1000, NOON + at * 1000 * SECOND))
+        clock.advance(10)
+    status = store._take_status()
+    assert status.room_s is not None
+    bytes_left = status.bytes_cap - status.bytes_used
+    assert 0.5 < status.room_s * 800 / bytes_left < 2
