@@ -7,6 +7,7 @@ units with the wrong exception; a meter is simpler: each request reads the truth
 from __future__ import annotations
 
 import asyncio
+import logging
 import struct
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from math import isnan
 from typing import Final, cast
 
 from drivers.base import Now
-from drivers.modbus.codec import encode
+from drivers.modbus.codec import EncodeError, encode
 from drivers.modbus.plan import FUNCTION
 from drivers.modbus.settings import PointSettings, Table
 from simulators.base import ServedPoint
@@ -22,7 +23,10 @@ from simulators.base import ServedPoint
 ILLEGAL_FUNCTION: Final = 1
 ILLEGAL_ADDRESS: Final = 2
 ILLEGAL_VALUE: Final = 3
+DEVICE_FAILURE: Final = 4
 TARGET_SILENT: Final = 11
+
+_log = logging.getLogger(__name__)
 
 _HEADER: Final = struct.Struct(">HHHB")
 _TABLES: Final = {function: table for table, function in FUNCTION.items()}
@@ -50,7 +54,8 @@ class ModbusServer:
 
     port: 0 takes a free one, known after start(). units: by unit id, the points each serves. A unit of which
     any point is NaN at the moment is off the wire and answers nothing. Registers without a point answer
-    exception 2, units that do not exist exception 11, writes exception 1. tamper: may be set while running.
+    exception 2, units that do not exist exception 11, writes exception 1, values too large for their register
+    exception 4. tamper: may be set while running.
     """
 
     def __init__(
@@ -142,7 +147,11 @@ class _Unit:
         if pieces is None:
             return _refusal(request, ILLEGAL_ADDRESS)
         size = (request.count + 7) // 8 if table.holds_bits else 2 * request.count
-        return bytes([request.function, size]) + _assemble(pieces, values, size)
+        try:
+            return bytes([request.function, size]) + _assemble(pieces, values, size)
+        except EncodeError:
+            _log.exception("a value does not fit its register")
+            return _refusal(request, DEVICE_FAILURE)
 
     def _layout(self, table: Table, address: int, count: int) -> list[_Piece] | None:
         """Which bytes of which points answer a read; None when a register has no point."""

@@ -18,7 +18,7 @@ from drivers.modbus.settings import DeviceSettings, TcpLinkSettings
 from drivers.templates import load_template
 from simulators.modbus import ModbusServer
 from simulators.replay import ENERGY, POWER, Recording, RecordingError, load_csv
-from tests.drivers.modbus.conftest import discard, points_of
+from tests.drivers.modbus.simulated_meter import discard, points_of
 
 PARIS = ZoneInfo("Europe/Paris")
 QUARTER = 900 * 1_000_000_000

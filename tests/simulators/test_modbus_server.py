@@ -126,6 +126,14 @@ async def test_a_unit_of_which_a_value_is_nan_is_off_the_wire(
     assert not (await client.read_holding_registers(0, count=4, device_id=2)).isError()
 
 
+async def test_a_value_too_large_for_its_register_is_a_device_failure(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server = ModbusServer("127.0.0.1", 0, {1: [served("full", 70_000, register=0)]}, lambda: 0)
+    assert server.answer(Request(5, 1, 3, 0, 1)) == b"\x00\x05\x00\x00\x00\x03\x01\x83\x04"
+    assert "70000" in caplog.text
+
+
 async def test_pipelined_requests_are_all_answered_in_order(server: ModbusServer) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(b"".join(n.to_bytes(2, "big") + b"\0\0\0\x06\x01\x03\x00\x66\x00\x02" for n in range(50)))

@@ -3,53 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Mapping
 
 import pytest
 
-from drivers.base import Delivery, Device, Point, PollGroup, PollResult
+from drivers.base import Device, PollGroup
 from drivers.modbus.driver import ModbusDriver
 from drivers.modbus.settings import DeviceSettings, PointSettings, TcpLinkSettings
 from simulators.base import ServedPoint
 from simulators.modbus import ModbusServer
-
-
-def settings(**keys: object) -> PointSettings:
-    return PointSettings.model_validate(keys)
-
-
-def points_of(places: Mapping[str, PointSettings], device: str = "meter") -> tuple[Point, ...]:
-    return tuple(
-        Point(series, device, name, place, "voltage", "V", "V")
-        for series, (name, place) in enumerate(places.items())
-    )
-
-
-async def discard(_: Delivery) -> None:
-    raise AssertionError("Modbus brings nothing unasked")
-
-
-@dataclass
-class Meter:
-    """One server, one driver, one device with one group."""
-
-    server: ModbusServer
-    driver: ModbusDriver
-    group: PollGroup
-    values: dict[str, float] = field(default_factory=dict)
-    monotonic: list[float] = field(default_factory=lambda: [0.0])
-
-    async def poll(self, *, trace: bool = False) -> PollResult:
-        return await self.driver.poll(self.group, trace=trace)
-
-    async def requests_of_a_poll(self) -> int:
-        before = self.server.requests
-        await self.poll()
-        return self.server.requests - before
-
-
-MakeMeter = Callable[..., Awaitable[Meter]]
+from tests.drivers.modbus.simulated_meter import MakeMeter, Meter, discard, points_of
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from dataclasses import replace
@@ -13,7 +14,7 @@ import pytest
 from drivers.base import Device, FaultCode, PollGroup, Quality
 from drivers.modbus.settings import DeviceSettings, PointSettings
 from simulators.modbus import Request
-from tests.drivers.modbus.conftest import MakeMeter, settings
+from tests.drivers.modbus.simulated_meter import MakeMeter, settings
 
 PLACES = {
     "voltage": settings(register=0, type="f32"),
@@ -228,3 +229,17 @@ async def test_a_pause_separates_requests(make_meter: MakeMeter) -> None:
     meter.server.tamper = note
     await meter.poll()
     assert all(later - earlier >= 0.03 for earlier, later in pairwise(times))
+
+
+async def test_a_cancelled_poll_leaves_no_answer_for_the_next(make_meter: MakeMeter) -> None:
+    meter = await make_meter(words(0, 1), {"r0": 1.0, "r1": 2.0})
+
+    async def late(_: Request, frame: bytes | None) -> bytes | None:
+        await asyncio.sleep(0.05)
+        return frame
+
+    meter.server.tamper = late
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(meter.poll(), 0.02)
+    meter.values["r0"] = 5.0
+    assert (await meter.poll()).batch.value.tolist() == [5.0, 2.0]

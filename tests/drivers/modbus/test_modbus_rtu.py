@@ -17,7 +17,7 @@ from drivers.modbus.driver import create
 from drivers.modbus.errors import Garbled, NoAnswer, NotConnected
 from drivers.modbus.settings import DeviceSettings, RtuLinkSettings
 from drivers.modbus.stock import RtuClient
-from tests.drivers.modbus.conftest import discard, points_of, settings
+from tests.drivers.modbus.simulated_meter import discard, points_of, settings
 
 Reply = Callable[[bytes], bytes]
 

@@ -18,7 +18,7 @@ from drivers.modbus.stock import StockTcpClient
 from drivers.modbus.tcp import TcpClient, tcp_client
 from simulators.base import ServedPoint
 from simulators.modbus import ModbusServer, Request
-from tests.drivers.modbus.conftest import settings
+from tests.drivers.modbus.simulated_meter import settings
 
 ANSWER_OF_7 = b"\x00\x07"
 
