@@ -3,7 +3,8 @@
 RequestError
 +-- NotConnected     there is no way to the peer, or the line cannot be opened
 |   +-- Refused      the host is there, but nobody listens on the port
-+-- NoAnswer         the unit stayed silent, or the peer closed the connection meanwhile
++-- NoAnswer         the unit stayed silent
+|   +-- HungUp       the peer closed the connection meanwhile
 +-- Garbled          bytes came that are no answer to this request
 +-- ExceptionAnswer  the unit answered with a Modbus exception code
 """
@@ -59,6 +60,10 @@ class Refused(NotConnected):
 
 class NoAnswer(RequestError):  # noqa: N818
     code = FaultCode.NO_ANSWER
+
+
+class HungUp(NoAnswer):
+    """Worth one more try when the connection was an old one: the device may have been restarted since."""
 
 
 class Garbled(RequestError):  # noqa: N818

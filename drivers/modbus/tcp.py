@@ -24,7 +24,15 @@ from pymodbus.transport.transport import ModbusProtocol
 
 from drivers.modbus.backoff import Backoff
 from drivers.modbus.client import Client, ReadRequest
-from drivers.modbus.errors import ExceptionAnswer, Garbled, NoAnswer, NotConnected, Refused, RequestError
+from drivers.modbus.errors import (
+    ExceptionAnswer,
+    Garbled,
+    HungUp,
+    NoAnswer,
+    NotConnected,
+    Refused,
+    RequestError,
+)
 from drivers.modbus.settings import TcpLinkSettings
 from drivers.modbus.stock import StockTcpClient
 
@@ -126,7 +134,7 @@ class _Connection(ModbusProtocol):
 
     def callback_disconnected(self, exc: Exception | None) -> None:
         reason = f"{self._peer} closed the connection" + (f": {exc}" if exc else "")
-        self._fail_all(NoAnswer(reason))
+        self._fail_all(HungUp(reason))
 
     def callback_data(self, data: bytes, addr: tuple[str, int] | None = None) -> int:
         """Unused: `data_received` frames by itself, for the stock one keeps a single answer in view."""
@@ -219,11 +227,19 @@ class TcpClient:
         self._closed = False
 
     async def read(self, request: ReadRequest) -> bytes:
+        """The data bytes of the answer. Raises RequestError.
+
+        A device that restarted hangs up on the first request of its old connection: that one is asked again.
+        """
         async with self._slots:
             connection = self._connection
-            if connection is None or not connection.alive:
-                connection = await self._connect()
-            return await connection.read(request)
+            if connection is not None and connection.alive:
+                try:
+                    return await connection.read(request)
+                except HungUp:
+                    if self._closed:
+                        raise
+            return await (await self._connect()).read(request)
 
     def close(self) -> None:
         self._closed = True
