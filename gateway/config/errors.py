@@ -88,7 +88,7 @@ class UnreadableError(ConfigError):
 def did_you_mean(wrong: str, known: Iterable[str]) -> str:
     """ "did you mean 'x'?" with the nearest known name; '' when nothing is near."""
     names = {str(name).lower(): str(name) for name in known}
-    near = get_close_matches(wrong.lower(), names, n=1, cutoff=0.6)
+    near = get_close_matches(wrong.lower(), names, n=1, cutoff=0.65)
     return f"did you mean '{names[near[0]]}'?" if near else ""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from importlib.resources import files
 from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -69,6 +70,12 @@ def build_kpis(node: Node | None, problems: Problems) -> KpiSettings:
             place = node.place_of(["factors", carrier], key=True)
             hint = suggest(carrier, CARRIERS, "carriers are")
             problems.add(place, "unknown-carrier", f"kpis: factor for unknown carrier '{carrier}'", hint)
+    tables = factor_tables()
+    for carrier, name in section.factors.items():
+        if name not in tables:
+            place = node.place_of(["factors", carrier])
+            hint = suggest(name, tables, "tables are")
+            problems.add(place, "unknown-factors", f"kpis: factor table '{name}' is unknown", hint)
     if section.tariff is not None:
         place = node.place_of(["tariff"], key=True)
         problems.warn(place, "unused", "kpis: 'tariff' is not used by this version", "nothing to do")
@@ -80,6 +87,16 @@ def build_kpis(node: Node | None, problems: Problems) -> KpiSettings:
         targets=section.targets,
         factors=section.factors,
         every_s=section.every,
+    )
+
+
+def factor_tables() -> list[str]:
+    """The names of the emission factor tables that are shipped."""
+    folder = files("configs") / "kpis" / "factors"
+    if not folder.is_dir():
+        return []
+    return sorted(
+        entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml")
     )
 
 
