@@ -18,6 +18,7 @@ from gateway.web.problems import Problem
 from gateway.web.schemas import answers, encoded, problem_answers
 from gateway.web.security import require_local_write
 from gateway.web.series_views import DAY, RANGES, csv_columns, read_trace
+from gateway.web.sources import ReloadReport
 
 MAX_SAMPLES = 500_000
 MAX_HISTORY_PERIODS = 2000
@@ -217,7 +218,7 @@ def _add_stream_and_config(router: APIRouter, context: Context) -> None:
 
     @router.post(
         "/config/reload",
-        responses=answers(schemas.Reload) | problem_answers(403) | _reload_refused(),
+        responses=answers(ReloadReport) | problem_answers(403) | _reload_refused(),
         dependencies=[Depends(require_local_write)],
         tags=["configuration"],
     )
@@ -228,5 +229,5 @@ def _add_stream_and_config(router: APIRouter, context: Context) -> None:
 
 
 def _reload_refused() -> dict[int | str, Any]:
-    body = {"application/json": {"schema": {"$ref": "#/components/schemas/Reload"}}}
+    body = {"application/json": {"schema": {"$ref": "#/components/schemas/ReloadReport"}}}
     return {409: {"description": "The configuration has errors; nothing was applied.", "content": body}}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -128,29 +128,34 @@ class CompletenessRow:
     share: str
 
 
-def building_points(points: Sequence[PointStatus]) -> list[PointStatus]:
-    """The building's own role series; where no role is configured, every counter."""
-    roles = [point for point in points if point.device == SITE_DEVICE]
-    return roles or [point for point in points if point.kind == "counter"]
+Shares = tuple[str, list[float]]
+"""A series' name and its completeness by day [%]."""
 
 
-def read_completeness(
-    reader: Reader, points: Sequence[PointStatus], edges: Sequence[int]
-) -> list[tuple[PointStatus, list[float]]]:
-    """Blocking. For each point the mean completeness [%] of the hours between the day edges (UTC ns).
+def read_completeness(reader: Reader, points: Sequence[PointStatus], edges: Sequence[int]) -> list[Shares]:
+    """Blocking. The mean completeness [%] of the hours between the day edges (UTC ns), by series.
 
-    An hour without a stored interval counts as 0; a day without any is NaN: nothing was expected of it.
+    The building's own role series; where nothing of them is stored, every counter. An hour without a
+    stored interval counts as 0; a day without any is NaN: nothing was expected of it.
     """
-    rows = []
-    for point in points:
-        hours = reader.intervals(point.series, "1h", edges[0], edges[-1])
-        rows.append((point, _by_day(hours, edges)))
-    return rows
+    roles = {one.point: one.series for one in reader.series() if one.device == SITE_DEVICE}
+    rows = _shares(reader, roles, edges)
+    if rows:
+        return rows
+    counters = {f"{one.device}/{one.point}": one.series for one in points if one.kind == "counter"}
+    return _shares(reader, counters, edges)
+
+
+def _shares(reader: Reader, series: Mapping[str, int], edges: Sequence[int]) -> list[Shares]:
+    found = []
+    for name, one in series.items():
+        hours = reader.intervals(one, "1h", edges[0], edges[-1])
+        if len(hours):
+            found.append((name, _by_day(hours, edges)))
+    return found
 
 
 def _by_day(hours: Intervals, edges: Sequence[int]) -> list[float]:
-    if not len(hours):
-        return [np.nan] * (len(edges) - 1)
     first, shares = int(hours.start[0]), []
     for start, end in itertools.pairwise(edges):
         inside = (hours.start >= start) & (hours.start < end)
@@ -167,19 +172,15 @@ def day_edges(voice: Voice, days: int = DAYS) -> list[int]:
     return [*edges, max(voice.now // HOUR_NS * HOUR_NS, edges[-1])]
 
 
-def completeness_rows(
-    shares: Sequence[tuple[PointStatus, list[float]]], edges: Sequence[int], voice: Voice
-) -> list[CompletenessRow]:
+def completeness_rows(shares: Sequence[Shares], edges: Sequence[int], voice: Voice) -> list[CompletenessRow]:
     """The strip of days for each series of which anything is stored."""
     days = [formats.short_period(edge, "daily", voice.zone, voice.lang) for edge in edges[:-1]]
     rows = []
-    for point, by_day in shares:
+    for name, by_day in shares:
         known = [share for share in by_day if np.isfinite(share)]
-        if not known:
-            continue
-        cells = tuple(_cell(day, share, voice) for day, share in zip(days, by_day, strict=True))
-        name = point.point if point.device == SITE_DEVICE else f"{point.device}/{point.point}"
-        rows.append(CompletenessRow(name, cells, voice.share(float(np.mean(known)))))
+        if known:
+            cells = tuple(_cell(day, share, voice) for day, share in zip(days, by_day, strict=True))
+            rows.append(CompletenessRow(name, cells, voice.share(float(np.mean(known)))))
     return rows
 
 

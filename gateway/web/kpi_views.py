@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -88,6 +89,8 @@ def kpi_mark(result: KpiResult, voice: Voice) -> Mark:
         return Mark(tone, voice.t(f"status.{result.status.value}"))
     if result.partial:
         return Mark("grey", sofar_words(result.cadence, voice))
+    if result.target is not None:
+        return Mark("amber", voice.t("status.not_proven"))
     return Mark("grey", voice.t("status.none"))
 
 
@@ -102,15 +105,16 @@ def sofar_words(cadence: str, voice: Voice) -> str:
 
 
 def reason_words(result: KpiResult, voice: Voice) -> str:
-    """Why there is no figure, in words; a reason unknown here is printed as it came."""
-    if result.value is not None:
-        return ""
+    """Why there is no figure or no verdict, in words; a reason unknown here is printed as it came."""
     if result.status is Status.NOT_ENTERED:
         return voice.t("reason.not_entered")
-    key = f"reason.{result.reason.replace(' ', '_')}"
-    if result.reason and voice.language.has(key):
-        return voice.t(key)
-    return result.reason or voice.t("reason.wait")
+    if not result.reason:
+        return voice.t("reason.wait") if result.value is None else ""
+    missing = result.reason.removeprefix("no role ")
+    if missing != result.reason:
+        return voice.t("reason.needs", inputs=missing)
+    key = f"reason.{re.sub('[^a-z0-9]+', '_', result.reason.lower()).strip('_')}"
+    return voice.t(key) if voice.language.has(key) else result.reason
 
 
 def span_words(result: KpiResult, voice: Voice) -> str:
@@ -269,22 +273,12 @@ def _column(values: Sequence[float | None]) -> np.ndarray[tuple[int], np.dtype[n
     return np.array([np.nan if value is None else value for value in values], np.float64)
 
 
-def fit_details(result: KpiResult, voice: Voice) -> list[tuple[str, str]]:
-    """A result's details with readable names; numbers to three significant digits."""
-    rows = []
-    for key, value in result.details.items():
-        label_key = f"detail.{key}"
-        label = voice.t(label_key) if voice.language.has(label_key) else key.replace("_", " ")
-        rows.append((label, value if isinstance(value, str) else formats.number(value, voice.lang)))
-    return rows
-
-
 def lineage(result: KpiResult, voice: Voice) -> list[tuple[str, str]]:
     """Where a figure comes from: period, data behind it, model, evidence, when it was computed."""
     rows = [
         (voice.t("why.period"), formats.period(result.start, result.cadence, voice.zone, voice.lang)),
         (voice.t("why.cadence"), _known("cadence", result.cadence, voice)),
-        (voice.t("why.evidence"), _known("evidence", result.evidence, voice)),
+        (voice.t("why.evidence"), evidence_words(result, voice)),
     ]
     if result.lower is not None:
         rows.append((voice.t("why.claim"), _known("claim", result.claim, voice)))
@@ -304,6 +298,12 @@ def lineage(result: KpiResult, voice: Voice) -> list[tuple[str, str]]:
     if result.computed:
         rows.append((voice.t("why.computed"), voice.clock(result.computed)))
     return rows
+
+
+def evidence_words(result: KpiResult, voice: Voice) -> str:
+    """How far a figure can be relied on: by its model's fit, or by how complete its measurement is."""
+    family = "evidence" if result.model_id else "measured"
+    return _known(family, result.evidence, voice)
 
 
 def _known(family: str, word: str, voice: Voice) -> str:

@@ -17,6 +17,7 @@ from gateway.site import SITE_DEVICE
 from gateway.status import PointStatus, SiteStatus
 from gateway.web import data_views, formats, kpi_views, series_views, words
 from gateway.web.context import LANG_COOKIE, Context
+from gateway.web.kpi_details import detail_rows
 from gateway.web.languages import as_lang
 from gateway.web.live import status_version
 from gateway.web.problems import Problem
@@ -150,7 +151,7 @@ def _add_today(router: APIRouter, pages: Pages) -> None:
             baseline=kpi_views.baseline_words(result, voice) if result else "",
             chart=kpi_views.history_chart(past, voice) if result else Markup(""),
             rows=kpi_views.history_rows(past, voice),
-            fit=kpi_views.fit_details(result, voice) if result else [],
+            fit=detail_rows(result, voice) if result else [],
             lineage=kpi_views.lineage(result, voice) if result else [],
             cadences=sorted({one.cadence for one in status.kpis if one.kpi == kpi}),
         )
@@ -240,9 +241,9 @@ def _add_alarms_and_data(router: APIRouter, pages: Pages) -> None:
     @router.get("/data")
     async def data(request: Request) -> Response:
         status, voice = pages.start(request)
-        points = data_views.building_points(pages.context.gateway.points())
+        points = pages.context.gateway.points()
         edges = data_views.day_edges(voice)
-        shares = []
+        shares: list[data_views.Shares] = []
         try:
             shares = await pages.context.store.read(
                 lambda reader: data_views.read_completeness(reader, points, edges)

@@ -15,6 +15,7 @@ from fastapi.openapi.utils import get_openapi
 from gateway.records import Alarm, KpiResult
 from gateway.status import DeviceStatus, PointStatus, SiteStatus
 from gateway.web.problems import PROBLEM_SCHEMA
+from gateway.web.sources import ReloadReport
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -82,16 +83,6 @@ class ChartColumns(msgspec.Struct, frozen=True):
     upper: list[float | None]
 
 
-class Reload(msgspec.Struct, frozen=True):
-    """What a reload did; with errors nothing was applied."""
-
-    applied: bool
-    added: tuple[str, ...]
-    removed: tuple[str, ...]
-    changed: tuple[str, ...]
-    errors: tuple[str, ...]
-
-
 _MODELS = (
     Health,
     Readiness,
@@ -102,7 +93,7 @@ _MODELS = (
     AlarmList,
     Samples,
     ChartColumns,
-    Reload,
+    ReloadReport,
 )
 
 

@@ -127,7 +127,7 @@ async def test_why_shows_formula_inputs_fit_and_lineage(client: httpx.AsyncClien
         "The energy the building would have used without the change",
         "site.electricity.import",
         "Expected without the change: 41,230 kWh.",
-        "Scatter around the model, CV(RMSE) 11.2",
+        "Scatter around the model, CV(RMSE) 11.2 %",
         "2,063 of 2,064",
         "verified: the model passes the strict limits",
         "likely, but the range reaches below the target",

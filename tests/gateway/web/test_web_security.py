@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from gateway.web.server import create_app
+from gateway.web.sources import ReloadReport
 from tests.gateway.web.fake_gateway import FakeGateway
 
 RELOAD = "/api/v1/config/reload"
@@ -42,7 +43,7 @@ async def test_a_reload_from_this_machine_is_done(fake: FakeGateway) -> None:
     async with client_from(fake, "127.0.0.1") as client:
         answer = await client.post(RELOAD, headers=OURS)
     assert answer.status_code == 200
-    assert answer.json()["changed"] == ["ahu-1"]
+    assert answer.json()["changed"] == ["device ahu-1"]
     assert fake.reloads == 1
 
 
@@ -52,7 +53,7 @@ async def test_json_content_type_is_as_good_as_the_header(fake: FakeGateway) -> 
 
 
 async def test_a_reload_with_errors_is_a_conflict_and_says_them(fake: FakeGateway) -> None:
-    fake.reload_report.applied, fake.reload_report.errors = False, ("site.yaml:3:5 unknown key",)
+    fake.reload_report = ReloadReport(applied=False, errors=("site.yaml:3:5 unknown key",))
     async with client_from(fake, "127.0.0.1") as client:
         answer = await client.post(RELOAD, headers=OURS)
     assert answer.status_code == 409
