@@ -154,7 +154,7 @@ def from_answer(status: int, body: str, headers: Mapping[str, str]) -> Outcome:
     if status == 413:
         return TooLarge(reason)
     if status in (408, 425, 429) or status >= 500:
-        return RetryAfter(_seconds(headers.get("Retry-After")), reason)
+        return RetryAfter(_seconds(headers.get("Retry-After")), reason, failed=status >= 500)
     return Held(reason)
 
 

@@ -3,8 +3,9 @@
 Two lanes take turns on one connection. *Live* has the first turn and sends what was committed last;
 *backlog* sends the oldest gap, in requests sized to take about a second, so that neither starves the other.
 
-A failure takes back at once what is not settled. So does a connection that was silently replaced, unless the
-server proves by the start time of its process that it is still the same run.
+A lost connection takes back at once what is not settled. So do a server's own failure and a connection that
+was silently replaced, unless the server proves by the start time of its process that it is still the same
+run. A server that only limits our rate gets nothing twice: that would make it worse.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from sync.sink import Held, Pong, RetryAfter, Sink, Unreachable
 log = logging.getLogger(__name__)
 
 SECOND_NS = 1_000_000_000
-IDLE_WAIT_S = 1.0
+IDLE_WAIT_S = 0.25
+"""How long an idle sender sleeps at most, and so how long a stop may take [s]."""
 OUTBOX_WAIT_S = 5.0
 BACKLOG_TURN_S = 1.0
 """How long one backlog request should take: the most that it can delay the live lane."""
@@ -197,7 +199,11 @@ class Sender:
         answer = self._sink.ping()
         if isinstance(answer, Unreachable):
             return answer
-        self._boot = answer.boot if isinstance(answer, Pong) else ""
+        pong = answer if isinstance(answer, Pong) else Pong()
+        doubtful = isinstance(self._last_failure, RetryAfter) and self._last_failure.failed
+        if may_have_restarted(self._boot, pong, reconnected=doubtful):
+            self._ledger.take_back()
+        self._boot = pong.boot
         self._in_session = True
         self._live_next = 0
         if not isinstance(self._last_failure, Held | RetryAfter):
@@ -281,7 +287,7 @@ class Sender:
         self._set_connected(True)
 
     def _failed(self, outcome: NotNow) -> float:
-        """Note the failure and take back what is not settled; how long to wait [s]."""
+        """Note the failure, take back what may be lost by it; how long to wait [s]."""
         self._failures += 1
         self._in_session = False
         self._last_failure = outcome
@@ -289,7 +295,8 @@ class Sender:
         if outcome.reason != self._last_error:
             log.warning("sync %s: %s", self._name, outcome.reason)
         self._last_error = outcome.reason
-        self._ledger.take_back()
+        if isinstance(outcome, Unreachable):
+            self._ledger.take_back()
         self._ledger.save_if_due()
         return self._backoff.delay(outcome, self._failures, self._chance())
 
@@ -303,7 +310,8 @@ class Sender:
             return answer
         pong = answer if isinstance(answer, Pong) else Pong()
         if may_have_restarted(self._boot, pong, reconnected=True):
-            return RetryAfter(0.0, "the server may have restarted: what it had not settled is sent again")
+            words = "the server may have restarted: what it had not settled is sent again"
+            return RetryAfter(0.0, words, failed=True)
         return None
 
     def _idle(self, newest: int) -> float:

@@ -40,10 +40,14 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class RetryAfter:
-    """The server is there but cannot take it now. seconds: when it asked to be tried again, if it said."""
+    """The server is there but cannot take it now. seconds: when it asked to be tried again, if it said.
+
+    failed: it is in trouble itself (5xx) and may be restarting; otherwise it only limits our rate.
+    """
 
     seconds: float | None
     reason: str
+    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

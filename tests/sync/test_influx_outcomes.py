@@ -120,7 +120,9 @@ def test_a_status_is_an_outcome(api: str, status: str, headers: str, outcome: ty
 def test_the_servers_words_are_kept_in_either_dialect() -> None:
     assert from_answer(400, '{"code":"invalid","message":"bad line"}', {}) == Rejected("HTTP 400: bad line")
     assert from_answer(404, '{"error":"database not found"}', {}) == Held("HTTP 404: database not found")
-    assert from_answer(502, "<html>\nbad gateway", {}) == RetryAfter(None, "HTTP 502: <html> bad gateway")
+    assert from_answer(502, "<html>\nbad gateway", {}) == RetryAfter(
+        None, "HTTP 502: <html> bad gateway", failed=True
+    )
     assert from_answer(429, "", {"Retry-After": "2.5"}) == RetryAfter(2.5, "HTTP 429: ")
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
+import pytest
 
 from simulators.line_protocol import split
 from sync.outbox import Fact, SampleColumns, SinkProgress
@@ -290,6 +291,30 @@ def test_retry_after_is_honoured() -> None:
     with sending(outbox, sink, backoff=Backoff(first=0.01)) as sender:
         wait_until(lambda: sender.status().backlog_rows == 0)
     assert time.monotonic() - begun >= 0.4
+
+
+@pytest.mark.parametrize(
+    ("refusal", "boot", "times_stored"),
+    [
+        (RetryAfter(None, "HTTP 429"), "", 1),
+        (RetryAfter(None, "HTTP 503", failed=True), "run-1", 1),
+        (RetryAfter(None, "HTTP 503", failed=True), "", 2),
+        (Held("HTTP 401"), "", 1),
+    ],
+)
+def test_only_a_server_that_may_have_restarted_gets_anything_twice(
+    refusal: Outcome, boot: str, times_stored: int
+) -> None:
+    outbox, sink = old_rows(3), ObedientSink(boot=boot)
+    with sending(outbox, sink) as sender:
+        wait_until(lambda: sender.status().backlog_rows == 0)
+        refusals = iter([refusal] * 3)
+        sink.answer = lambda body: next(refusals, None)
+        outbox.commit(columns([1], now_ns()))
+        wait_until(lambda: sender.status().backlog_rows == 0)
+        assert sender.status().acknowledged == 301
+    first = min(sink.stored, key=lambda point: point[1])
+    assert sink.stored[first] == times_stored
 
 
 def test_an_outbox_that_fails_does_not_end_the_sender() -> None:
