@@ -70,6 +70,11 @@ def _each(column: Callable[[str], NDArray[Any]]) -> Columns:
     return Columns(**{name: column(name) for name in ("start", *VALUES, "flags")})
 
 
+def regular_edges(start_ns: int, end_ns: int, length_ns: int) -> Instants:
+    """Edges of the whole intervals in [start, end]. (np.arange counts in floats and may lose the last one.)"""
+    return start_ns + length_ns * np.arange((end_ns - start_ns) // length_ns + 1, dtype=np.int64)
+
+
 def point_intervals(
     reader: SeriesReader, point: PointModel, from_ns: int, until_ns: int, look_back_ns: int
 ) -> tuple[Columns, int]:
@@ -80,7 +85,7 @@ def point_intervals(
     """
     hold_ns = round(point.hold_s * 1e9)
     samples = reader.samples(point.series, from_ns - max(look_back_ns, hold_ns), until_ns + hold_ns)
-    edges = np.arange(from_ns, until_ns + 1, QUARTER, dtype=np.int64)
+    edges = regular_edges(from_ns, until_ns, QUARTER)
     if point.kind == COUNTER:
         columns = counter_intervals(
             samples.time, samples.value, edges, hold_ns, point.modulus, point.max_rate

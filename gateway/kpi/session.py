@@ -22,6 +22,7 @@ from gateway.kpi.feed import (
     intervals_of,
     merge,
     point_intervals,
+    regular_edges,
     role_intervals,
     take,
 )
@@ -64,8 +65,7 @@ class Session:
         for name, point in self._points.items():
             self._refresh_point(reader, name, point, request, send)
         history = self._refresh_roles(reader, request.closed_until, send)
-        if history is not None:
-            self._refresh_kpis(reader, history, request, send)
+        self._refresh_kpis(reader, history, request, send)
 
     def _forget(self) -> None:
         for known in (self._quarters, self._made, self._next, self._newest_good):
@@ -117,15 +117,17 @@ class Session:
             self._quarters[name] = merged
         _send_columns(send, point.series, "15m", changed)
 
-    def _refresh_roles(self, reader: SeriesReader, closed: int, send: Send) -> History | None:
-        """Every role's quarter-hours, hours and days on one grid that begins with a local day."""
+    def _refresh_roles(self, reader: SeriesReader, closed: int, send: Send) -> History:
+        """Every role's quarter-hours, hours and days on one grid that begins with a local day.
+
+        A site that has measured nothing yet gets the current day, empty: its KPIs can say what they lack.
+        """
         begins = [int(self._quarters[name].start[0]) for name in self._members if len(self._quarters[name])]
-        if not begins or min(begins) >= closed:
-            return None
-        first = int(edges(self._zone, Cadence.DAILY, min(begins), min(begins) + 1)[0])
-        grid = np.arange(first, closed + 1, QUARTER, dtype=np.int64)
+        begin = min([*begins, closed - QUARTER])
+        first = int(edges(self._zone, Cadence.DAILY, begin, begin + 1)[0])
+        grid = regular_edges(first, closed, QUARTER)
         days = edges(self._zone, Cadence.DAILY, first, closed)
-        hours = first + np.arange(0, (closed - first) // (4 * QUARTER) + 1, dtype=np.int64) * (4 * QUARTER)
+        hours = regular_edges(first, closed, 4 * QUARTER)
         days = days[days <= closed]
         kinds = {name: point.kind for name, point in self._points.items()}
         roles = {}

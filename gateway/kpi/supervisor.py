@@ -41,6 +41,8 @@ QUARTER_S = 900
 SETTLE_S = 30.0
 """A quarter-hour is computed this long after its end: its last samples are in by then."""
 STOP_S = 3.0
+RETRY_S = 1.0
+"""How soon a failed refresh is tried again; each further failure doubles it, up to a quarter-hour."""
 BULK_ROWS = 2_000
 KEPT_PERIODS = 14
 """How many periods of each KPI stay in memory for the page; the store has them all."""
@@ -60,6 +62,7 @@ class WorkerError(Exception):
 
 class KpiWorker:
     """Keeps one worker process busy. state: 'starting', 'warm' or 'down'. pid: of the process, None without.
+    refreshes: how many succeeded.
 
     `use` and `request` return at once; results appear in the store and in `results`.
     """
@@ -77,6 +80,7 @@ class KpiWorker:
         self._dirty: list[tuple[int, int, int]] = []
         self._results: dict[tuple[str, str, str], dict[int, KpiResult]] = {}
         self.state = "starting"
+        self._failures = 0
         self.refreshes = 0
         self.last_seconds: float | None = None
 
@@ -96,8 +100,13 @@ class KpiWorker:
 
     def use(self, installation: Installation, ids: Mapping[tuple[str, str], int]) -> None:
         """Compute for this installation from now on."""
-        self._model = site_model(installation, ids)
-        self.request()
+        self.use_model(site_model(installation, ids))
+
+    def use_model(self, model: SiteModel) -> None:
+        """Compute for this model from now on; the same one again changes nothing."""
+        if model != self._model:
+            self._model = model
+            self.request()
 
     def request(self, history_changed: bool = False, dirty: Iterable[tuple[int, int, int]] = ()) -> None:
         """Ask for a refresh; safe from any thread. dirty: (series, start, end) [UTC ns] to compute again."""
@@ -141,11 +150,14 @@ class KpiWorker:
         """Until somebody asks, the next quarter-hour has settled, or the process has died."""
         now = self._clock.now_ns()
         quarter = QUARTER_S * SECOND_NS
-        due = (now - round(SETTLE_S * SECOND_NS)) // quarter * quarter + quarter + round(SETTLE_S * SECOND_NS)
+        settle = round(SETTLE_S * SECOND_NS)
+        wait_s = ((now - settle) // quarter * quarter + quarter + settle - now) / SECOND_NS
+        if self._failures:
+            wait_s = min(wait_s, RETRY_S * 2.0 ** (self._failures - 1))
         process = self._living()
         waits = [
             asyncio.ensure_future(self._wanted.wait()),
-            asyncio.ensure_future(self._clock.sleep_until(self._clock.monotonic() + (due - now) / SECOND_NS)),
+            asyncio.ensure_future(self._clock.sleep_until(self._clock.monotonic() + wait_s)),
             asyncio.ensure_future(process.wait()),
         ]
         try:
@@ -161,6 +173,7 @@ class KpiWorker:
             self._wanted.clear()
             return
         if self._told is not self._model:
+            # A new model begins a new session in the worker, which has read nothing yet.
             await self._send(self._model)
             self._told = self._model
         self._wanted.clear()
@@ -176,11 +189,14 @@ class KpiWorker:
         await self._send(request)
         while not isinstance(message := await self._receive(), Done):
             await self._take(message)
-        self.refreshes += 1
         self.last_seconds = message.seconds
         if message.error:
             log.error("KPIs could not be computed: %s", message.error)
+            self._failures += 1
             self._history_changed = True
+        else:
+            self._failures = 0
+            self.refreshes += 1
 
     async def _take(self, message: FromWorker) -> None:
         if isinstance(message, ComputedIntervals):
