@@ -29,7 +29,7 @@ from drivers.base import (
 from drivers.registry import KINDS
 from gateway.clock import Clock
 from gateway.devices import DeviceBoard
-from gateway.polling import Lane, LaneCounts
+from gateway.polling import Backoff, Lane, LaneCounts
 from gateway.site import DeviceSpec, LinkSpec, PointSpec
 from gateway.supervision import Supervisor
 
@@ -46,7 +46,15 @@ OPEN_AGAIN_S = 30.0
 class Field:
     """All links of the installation, as they run."""
 
-    def __init__(self, clock: Clock, supervisor: Supervisor, board: DeviceBoard, accept: Accept) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        supervisor: Supervisor,
+        board: DeviceBoard,
+        accept: Accept,
+        backoff: Backoff | None = None,
+    ) -> None:
+        self._backoff = backoff or Backoff()
         self._clock = clock
         self._supervisor = supervisor
         self._board = board
@@ -84,7 +92,7 @@ class Field:
         await asyncio.gather(*(self._end(name) for name in list(self._links)))
 
     def _begin(self, spec: LinkSpec) -> _RunningLink:
-        running = _RunningLink(spec, self._clock, self._supervisor, self._board, self._accept)
+        running = _RunningLink(spec, self._clock, self._supervisor, self._board, self._accept, self._backoff)
         self._links[spec.name] = running
         running.start()
         return running
@@ -100,9 +108,16 @@ class _RunningLink:
     """One link: its driver, opened and kept open, and its lanes."""
 
     def __init__(
-        self, spec: LinkSpec, clock: Clock, supervisor: Supervisor, board: DeviceBoard, accept: Accept
+        self,
+        spec: LinkSpec,
+        clock: Clock,
+        supervisor: Supervisor,
+        board: DeviceBoard,
+        accept: Accept,
+        backoff: Backoff,
     ) -> None:
         self.spec = spec
+        self._backoff = backoff
         self.lanes: dict[str, Lane] = {}
         self._kind = KINDS[spec.driver]
         self._clock = clock
@@ -165,7 +180,7 @@ class _RunningLink:
                 self._start_lane(name, groups)
 
     def _start_lane(self, name: str, groups: list[PollGroup]) -> None:
-        lane = self.lanes[name] = Lane(self._driver, self._clock, self._report)
+        lane = self.lanes[name] = Lane(self._driver, self._clock, self._report, self._backoff)
         lane.assign(groups)
         self._supervisor.start(f"lane {name}", lane.run)
 
