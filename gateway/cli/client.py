@@ -57,6 +57,7 @@ def call(base: str, path: str, method: str = "GET") -> tuple[int, Any]:
         )
     request = urllib.request.Request(f"{base}{path}", method=method)  # noqa: S310 - checked just above
     request.add_header("Accept", "application/json")
+    request.add_header("X-HeyZack", "1")  # a web page cannot send it unasked: the API's guard against forgery
     token = os.environ.get("HEYZACK_TOKEN")
     if token:
         request.add_header("Authorization", f"Bearer {token}")

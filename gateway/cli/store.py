@@ -71,6 +71,7 @@ def _files(folder: Path) -> Iterator[Path]:
 def _journal(folder: Path) -> dict[str, Any]:
     from gateway.store import log
     from gateway.store.database import open_reader
+    from gateway.store.journal import RowKind
 
     figures: dict[str, Any] = {
         "commits": 0, "oldest_seq": 0, "newest_seq": 0, "oldest_time": 0, "newest_time": 0,
@@ -82,7 +83,9 @@ def _journal(folder: Path) -> dict[str, Any]:
     try:
         with closing(open_reader(path)) as db:
             row = db.execute(
-                "SELECT count(*), min(seq), max(seq), min(time), max(time), sum(samples) FROM journal"
+                "SELECT count(*), min(seq), max(seq), min(time), max(time), "
+                "sum(CASE WHEN kind=? THEN n END) FROM journal",
+                (int(RowKind.SAMPLES),),
             ).fetchone()
             names = (
                 "commits",
@@ -112,13 +115,17 @@ def _journal(folder: Path) -> dict[str, Any]:
     return figures
 
 
+def _span(months: list[str]) -> str:
+    return f"{months[0]} to {months[-1]} ({len(months)} months)" if months else "none yet"
+
+
 def _text(figures: dict[str, Any]) -> str:
     kinds = ", ".join(f"{kind} {size(length)}" for kind, length in figures["bytes_by_kind"].items() if length)
     lines = [
         f"store      {figures['path']}",
         f"on disk    {size(figures['bytes_used'])} of {size(figures['bytes_cap'])} ({kinds})",
         f"series     {figures['series']}",
-        f"history    {', '.join(figures['months']) or 'none yet'}",
+        f"history    {_span(figures['months'])}",
         f"journal    {figures['commits']} commits, {figures['samples_in_journal']} samples, seq "
         f"{figures['oldest_seq']} to {figures['newest_seq']}, newest {moment(figures['newest_time'])} UTC",
         f"refused    {figures['dead_letters']} lines",
