@@ -71,7 +71,7 @@ def _each(column: Callable[[str], NDArray[Any]]) -> Columns:
 
 
 def regular_edges(start_ns: int, end_ns: int, length_ns: int) -> Instants:
-    """Edges of the whole intervals in [start, end]. np.arange over ns counts in floats: it may lose the last."""
+    """Edges of the whole intervals in [start, end]; np.arange over ns rounds and may lose the last one."""
     return start_ns + length_ns * np.arange((end_ns - start_ns) // length_ns + 1, dtype=np.int64)
 
 
