@@ -177,7 +177,11 @@ def figure(result: KpiResult, voice: Voice) -> str:
     value = result.value
     if value is not None and result.unit == "%" and 99.0 <= value <= 100.0:
         return formats.share(value, voice.lang).split(formats.NBSP, maxsplit=1)[0]
-    return formats.number(value, voice.lang, trim=value == 0.0)
+    text = formats.number(value, voice.lang, trim=value == 0.0)
+    if result.target not in (None, value) and text == formats.number(result.target, voice.lang):
+        # 19.97 against 20 is near, and must not read 20.0.
+        return formats.number(value, voice.lang, digits=4)
+    return text
 
 
 def _with_unit(text: str, result: KpiResult) -> str:

@@ -206,7 +206,9 @@ async def _history(
 
     def read(reader: Any) -> tuple[Markup, list[series_views.TableRow]]:
         trace = series_views.read_trace(reader, point, span, voice.now)
-        intervals = reader.intervals(point.series, span.table, voice.now - span.length_ns, voice.now)
+        intervals = series_views.read_intervals(
+            reader, point, span.table, voice.now - span.length_ns, voice.now
+        )
         chart = series_views.draw(trace, point, span, voice.now, voice)
         return chart, series_views.table_rows(intervals, point, voice)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -24,22 +25,25 @@ if TYPE_CHECKING:
 
 BUCKETS = 360
 """Buckets across a chart: more than a phone has pixels columns for is wasted."""
+TABLE_ROWS = 168
 GAP_PERIODS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """A choice of time range: its name in the address, its length, the resolutions that suit it."""
+    """A choice of time range: its name in the address, its length, the resolutions that suit, best first."""
 
     name: str
     length_ns: int
-    chart: str
-    amounts: str
-    table: str
+    chart: tuple[str, ...]
+    amounts: tuple[str, ...]
+    table: tuple[str, ...]
 
 
-DAY = Range("24h", 24 * 3600 * SECOND_NS, chart="15m", amounts="15m", table="1h")
-WEEK = Range("7d", 7 * 24 * 3600 * SECOND_NS, chart="15m", amounts="1h", table="1d")
+DAY = Range("24h", 24 * 3600 * SECOND_NS, chart=("15m",), amounts=("15m",), table=("1h", "15m"))
+WEEK = Range(
+    "7d", 7 * 24 * 3600 * SECOND_NS, chart=("15m",), amounts=("1h", "15m"), table=("1d", "1h", "15m")
+)
 RANGES = {one.name: one for one in (DAY, WEEK)}
 
 
@@ -67,15 +71,26 @@ def read_trace(reader: Reader, point: PointStatus, span: Range, end_ns: int) -> 
     """
     start_ns = end_ns - span.length_ns
     if point.kind == "counter":
-        intervals = reader.intervals(point.series, span.amounts, start_ns, end_ns)
+        intervals = read_intervals(reader, point, span.amounts, start_ns, end_ns)
         if len(intervals):
             return _amounts(intervals)
-    intervals = reader.intervals(point.series, span.chart, start_ns, end_ns)
+    intervals = read_intervals(reader, point, span.chart, start_ns, end_ns)
     if span is WEEK and len(intervals):
         return _levels(intervals)
     samples = reader.samples(point.series, start_ns, end_ns)
     raw = thin(samples.time, samples.value, start_ns, end_ns, point.every_s)
     return _joined(_levels(intervals), raw) if len(intervals) else raw
+
+
+def read_intervals(
+    reader: Reader, point: PointStatus, resolutions: Sequence[str], start_ns: int, end_ns: int
+) -> Intervals:
+    """Blocking. Intervals at the first of these resolutions that the store has; empty when it has none."""
+    for resolution in resolutions:
+        intervals = reader.intervals(point.series, resolution, start_ns, end_ns)
+        if len(intervals):
+            break
+    return intervals
 
 
 def thin(time_ns: NDArray[np.int64], value: FloatArray, start_ns: int, end_ns: int, every_s: float) -> Trace:
@@ -206,7 +221,7 @@ class TableRow:
 
 
 def table_rows(intervals: Intervals, point: PointStatus, voice: Voice) -> list[TableRow]:
-    """At most some hundred intervals, newest first. This is what a person reads, not a data path."""
+    """The newest `TABLE_ROWS` intervals, newest first. This is what a person reads, not a data path."""
 
     def text(value: float) -> str:
         return formats.number(value, voice.lang)
@@ -221,7 +236,7 @@ def table_rows(intervals: Intervals, point: PointStatus, voice: Voice) -> list[T
             amount=text(float(intervals.delta[i])) if point.kind == "counter" else "",
             share=voice.share(float(intervals.completeness[i])),
         )
-        for i in range(len(intervals) - 1, -1, -1)
+        for i in range(len(intervals) - 1, max(-1, len(intervals) - 1 - TABLE_ROWS), -1)
     ]
 
 

@@ -9,9 +9,19 @@ import httpx
 import msgspec
 import pytest
 
+from gateway.records import Status
 from gateway.status import ImportStatus
+from gateway.store.columns import Intervals
 from gateway.web.server import create_app
-from tests.gateway.web.fake_gateway import MINUTE, NOW, FakeGateway, away_sink, device_lost, troubled
+from tests.gateway.web.fake_gateway import (
+    MINUTE,
+    NOW,
+    FakeGateway,
+    FakeReader,
+    away_sink,
+    device_lost,
+    troubled,
+)
 
 PAGES = [
     "/",
@@ -139,6 +149,29 @@ async def test_why_shows_formula_inputs_fit_and_lineage(client: httpx.AsyncClien
 
 async def test_a_share_short_of_full_is_not_called_full(client: httpx.AsyncClient) -> None:
     assert "Data completeness 99.95 %" in await text_of(client, "/kpi/energy_savings")
+
+
+async def test_a_value_just_short_of_its_target_does_not_read_as_the_target(
+    client: httpx.AsyncClient, fake: FakeGateway
+) -> None:
+    fake.kpis[0] = msgspec.structs.replace(fake.kpis[0], value=19.97, status=Status.NEAR)
+    assert "Energy saved Near 19.97 %" in await text_of(client, "/")
+
+
+async def test_a_store_with_quarter_hours_only_still_has_a_table(
+    client: httpx.AsyncClient, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = FakeReader.intervals
+
+    def quarters_only(
+        self: FakeReader, series: int, resolution: str, start_ns: int, end_ns: int
+    ) -> Intervals:
+        return original(self, series, resolution, start_ns, end_ns if resolution == "15m" else start_ns)
+
+    monkeypatch.setattr(FakeReader, "intervals", quarters_only)
+    page = (await client.get("/points/main-meter/energy_import?range=7d")).text
+    assert "Amount" in page
+    assert page.count("<tr>") == 1 + 168
 
 
 async def test_a_chart_is_drawn_without_javascript(client: httpx.AsyncClient) -> None:
