@@ -127,13 +127,14 @@ class MqttDriver:
         A value counts that came since the question, or in the 5 s before it (retained messages come at once).
         """
         began = time.monotonic()
-        rows = [self._plan.row_of[point.series] for point in group.points]
-        while not self._latest.has(rows, since=began - POLL_WAIT_S):
+        plan, latest = self._plan, self._latest  # a reload meanwhile leaves these as they are
+        rows = [plan.row_of[point.series] for point in group.points if point.series in plan.row_of]
+        while not latest.has(rows, since=began - POLL_WAIT_S):
             left = began + POLL_WAIT_S - time.monotonic()
             if left <= 0 or (self._fault is not None and self._fault.code in _AT_ONCE):
                 break
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._latest.changed(), min(left, 0.5))
+                await asyncio.wait_for(latest.changed(), min(left, 0.5))
         return self._result(group, began, trace)
 
     async def close(self) -> None:
@@ -266,10 +267,12 @@ class MqttDriver:
         return PollResult(batch, latency, whole, faults, self._raw(group) if trace else {})
 
     def _seen(self, series: int, began: float) -> Seen | None:
-        return self._latest.get(self._plan.row_of[series], series, since=began - POLL_WAIT_S)
+        row = self._plan.row_of.get(series)
+        return None if row is None else self._latest.get(row, series, since=began - POLL_WAIT_S)
 
     def _raw(self, group: PollGroup) -> dict[int, str]:
-        return {point.series: self._latest.raw(self._plan.topic_of[point.series]) for point in group.points}
+        topics = {point.series: self._plan.topic_of.get(point.series, "") for point in group.points}
+        return {series: self._latest.raw(topic) for series, topic in topics.items()}
 
     def _why_silent(self, series: int) -> Fault:
         if self._fault is not None:

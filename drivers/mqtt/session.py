@@ -72,8 +72,12 @@ class Session:
 
     def stop(self) -> None:
         """Leave the broker and end the thread; blocks for up to a connection attempt."""
-        self._client.disconnect()
-        self._client.loop_stop()
+        client = self._client
+        client.disconnect()
+        client.loop_stop()
+        # Without the way back to us paho's client is freed, and its sockets closed, as soon as we are.
+        client.on_connect = client.on_connect_fail = client.on_disconnect = None
+        client.on_subscribe = client.on_message = None
 
     def use(self, filters: Sequence[str]) -> None:
         """Subscribe to exactly these filters; those that stay are not touched."""
