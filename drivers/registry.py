@@ -40,7 +40,8 @@ class DriverKind:
 
     def create(self, link: str, settings: Settings, now: Now) -> Driver:
         """A driver for one link, not yet opened."""
-        factory: Callable[[str, Settings, Now], Driver] = import_module(f"drivers.{self.package}.driver").create
+        module = import_module(f"drivers.{self.package}.driver")
+        factory: Callable[[str, Settings, Now], Driver] = module.create
         return factory(link, settings, now)
 
     def _settings(self, name: str) -> type[Settings]:

@@ -30,6 +30,9 @@ from gateway.web.kpi_views import choose
 QUARTER_NS = 900 * SECOND_NS
 SITE_ZONE = ZoneInfo("Europe/Paris")
 CONFIG = Path(configs.__file__).parent / "demo"
+LINE_S = 10.0
+IMPORT_LINE_S = 2.0
+"""How often the summary is printed; more often while the past is imported."""
 Say = Callable[[str], None]
 
 
@@ -134,9 +137,11 @@ class Demo:
         started = time.monotonic()
         next_line = 0.0
         while not self._stop.is_set() and not self._is_over(started):
-            await self._look(time.monotonic() - started >= next_line)
-            if time.monotonic() - started >= next_line:
-                next_line += 10.0
+            speak = time.monotonic() - started >= next_line
+            await self._look(speak)
+            if speak:
+                importing = self._last is None or self._last.importing is not None
+                next_line = time.monotonic() - started + (IMPORT_LINE_S if importing else LINE_S)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), 1.0)
 

@@ -60,7 +60,7 @@ def site() -> Iterator[PageServer]:
     server.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its loop would stand in the way of the next module's asyncio tests
 def chromium() -> Iterator[Browser]:
     if not CHROMIUM.exists():
         pytest.skip("chromium is not installed: apt-get install chromium")
