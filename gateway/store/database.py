@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -9,18 +10,34 @@ from pathlib import Path
 from threading import Lock
 
 BUSY_S = 10.0
+NEW = ".new"
+"""What a database is called until it has its schema."""
 _WAL_LIMIT = 2 << 20
 _CHECKPOINT_PAGES = 256
 """A WAL of about a megabyte: on a nearly full disk it is what must still fit."""
 
 
 def open_writer(path: Path, schema: str) -> sqlite3.Connection:
-    """Open for writing, creating the schema where it is missing. Raises sqlite3.DatabaseError.
+    """Open for writing, creating the file or the schema where it is missing. Raises sqlite3.DatabaseError.
 
-    auto_vacuum must come before WAL, else it silently stays off; Debian builds SQLite with secure_delete,
-    which would write every deleted byte once more.
+    A new file is built under another name and appears whole: a reader in another process may look at any
+    moment, and a file without tables would be an error to it rather than empty.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        newborn = path.with_name(path.name + NEW)
+        remove(newborn)
+        # Closing the only connection brings its WAL into the file: what is renamed is all of it.
+        _open_with_schema(newborn, schema).close()
+        newborn.rename(path)
+        _sync_folder(path.parent)
+    return _open_with_schema(path, schema)
+
+
+def _open_with_schema(path: Path, schema: str) -> sqlite3.Connection:
+    """auto_vacuum must come before WAL, else it silently stays off; Debian builds SQLite with secure_delete,
+    which would write every deleted byte once more.
+    """
     db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
     try:
         db.execute("PRAGMA auto_vacuum=INCREMENTAL")
@@ -37,6 +54,15 @@ def open_writer(path: Path, schema: str) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename durable."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def open_reader(path: Path) -> sqlite3.Connection:
