@@ -88,25 +88,25 @@ class Lane:
         self._turns: list[_Turn] = []
         self._health: dict[str, _Health] = {}
         self._groups: dict[tuple[str, float], PollGroup] = {}
+        self._asking: PollGroup | None = None
         self._order = 0
         self._wake = asyncio.Event()
         self.counts = LaneCounts()
 
     def assign(self, groups: Sequence[PollGroup]) -> None:
-        """Replace the groups; one that did not change keeps its place in time."""
-        wanted = {(group.device, group.every_s): group for group in groups}
-        kept = {key for key, group in wanted.items() if self._groups.get(key) == group}
-        self._turns = [turn for turn in self._turns if (turn.group.device, turn.group.every_s) in kept]
+        """Replace the groups; one that did not change keeps its place in time, also while it is asked."""
+        wanted = {_key(group): self._as_held(group) for group in groups}
+        kept = {key for key, group in wanted.items() if self._groups.get(key) is group}
+        self._turns = [turn for turn in self._turns if _key(turn.group) in kept]
         heapq.heapify(self._turns)
-        changed_devices = {device for device, every in wanted.keys() - kept}
-        for device in changed_devices | (self._health.keys() - {group.device for group in groups}):
+        for device, _ in (wanted.keys() | self._groups.keys()) - kept:
             self._health.pop(device, None)
-        now = self._clock.monotonic()
-        scheduled = {(turn.group.device, turn.group.every_s) for turn in self._turns}
-        for key, group in wanted.items():
-            if key not in scheduled and not self._is_waiting(group):
-                self._push(now + phase(group) * min(group.every_s, 1.0), group)
+        scheduled = {_key(turn.group) for turn in self._turns}
         self._groups = wanted
+        now = self._clock.monotonic()
+        for key, group in wanted.items():
+            if key not in scheduled and group is not self._asking and not self._is_waiting(group):
+                self._push(now + phase(group) * min(group.every_s, 1.0), group)
         self._wake.set()
 
     async def run(self) -> None:
@@ -127,13 +127,14 @@ class Lane:
             health.waiting.append(group)
             return
         self._count(turn)
+        self._asking = group
+        result: PollResult | None = None  # a driver's own bug costs one turn, not the group
         try:
             result = await self._driver.poll(group)
-        except Exception:
-            self._reschedule(turn, health, lost=True)  # a driver's own bug costs one turn, not the group
-            raise
-        if self._groups.get((group.device, group.every_s)) is group:
-            self._reschedule(turn, health, lost=result.fault is not None)
+        finally:
+            self._asking = None
+            if self._groups.get(_key(group)) is group:
+                self._reschedule(turn, lost=result is None or result.fault is not None)
         await self._report(group, result)
 
     def _count(self, turn: _Turn) -> None:
@@ -142,9 +143,10 @@ class Lane:
         if lateness > max(LATE_SHARE * turn.group.every_s, LATE_FLOOR_S):
             self.counts.late += 1
 
-    def _reschedule(self, turn: _Turn, health: _Health, *, lost: bool) -> None:
+    def _reschedule(self, turn: _Turn, *, lost: bool) -> None:
         now = self._clock.monotonic()
         group = turn.group
+        health = self._health.setdefault(group.device, _Health())
         if lost:
             health.failures += 1
             health.probe = group
@@ -166,6 +168,11 @@ class Lane:
         self.counts.skipped += missed
         return due + (missed + 1) * every_s
 
+    def _as_held(self, group: PollGroup) -> PollGroup:
+        """The group as the lane holds it, when it did not change: turns and health know it by identity."""
+        held = self._groups.get(_key(group))
+        return held if held is not None and held == group else group
+
     def _is_waiting(self, group: PollGroup) -> bool:
         health = self._health.get(group.device)
         return health is not None and group in health.waiting
@@ -173,6 +180,10 @@ class Lane:
     def _push(self, due: float, group: PollGroup) -> None:
         self._order += 1
         heapq.heappush(self._turns, _Turn(due, self._order, group))
+
+
+def _key(group: PollGroup) -> tuple[str, float]:
+    return group.device, group.every_s
 
 
 def phase(group: PollGroup) -> float:

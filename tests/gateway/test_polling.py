@@ -189,3 +189,69 @@ def test_backoff_stays_between_the_period_and_the_longest_wait(
     backoff = Backoff()
     wait = backoff.wait_s(failures, every_s, draw)
     assert 0.95 * every_s <= wait <= 1.05 * max(every_s, backoff.longest_s)
+
+
+async def test_groups_that_are_equal_after_a_reload_go_on_being_polled() -> None:
+    line = Line(group("meter"))
+    await line.let_pass(5)
+    line.lane.assign([group("meter")])
+    before = len(line.field.asked)
+    await line.let_pass(10)
+    assert 9 <= len(line.field.asked) - before <= 11
+    await line.end()
+
+
+async def test_a_reload_while_a_device_is_asked_does_not_double_its_polls() -> None:
+    line = Line(group("meter"))
+    line.field.slow_s = 0.5
+    await line.let_pass(5)
+    for _ in range(20):
+        line.lane.assign([group("meter")])
+        await line.let_pass(0.05)
+    before = len(line.field.asked)
+    await line.let_pass(10)
+    assert 9 <= len(line.field.asked) - before <= 11
+    await line.end()
+
+
+async def test_a_dead_device_that_returns_after_a_reload_in_mid_question_is_polled_again() -> None:
+    line = Line(group("meter"), group("meter", 2.0), backoff=Backoff(jitter=0.0))
+    line.field.dead.add("meter")
+    await line.let_pass(5)
+    while line.lane._asking is None:
+        await line.let_pass(0.05)
+    line.lane.assign([group("meter"), group("meter", 2.0)])
+    line.field.dead.clear()
+    await line.let_pass(70)
+    before = len(line.field.asked)
+    await line.let_pass(10)
+    assert 14 <= len(line.field.asked) - before <= 16
+    await line.end()
+
+
+async def test_a_dead_device_whose_asking_group_is_removed_is_asked_by_another() -> None:
+    line = Line(group("meter"), group("meter", 2.0))
+    line.field.dead.add("meter")
+    await line.let_pass(5)
+    line.lane.assign([group("meter", 2.0)])
+    line.field.dead.clear()
+    before = len(line.field.asked)
+    await line.let_pass(10)
+    assert 4 <= len(line.field.asked) - before <= 7
+    await line.end()
+
+
+async def test_a_device_removed_while_its_question_breaks_the_driver_is_not_asked_again() -> None:
+    line = Line(group("meter"))
+    line.field.slow_s = 0.5
+
+    async def break_down(asked: PollGroup, *, trace: bool = False) -> PollResult:
+        await FieldOfDevices.poll(line.field, asked)
+        line.lane.assign([])
+        raise RuntimeError("a driver's bug")
+
+    line.field.poll = break_down  # type: ignore[method-assign, assignment]
+    await line.let_pass(3)
+    with pytest.raises(RuntimeError):
+        await line.task
+    assert line.lane._turns == []
