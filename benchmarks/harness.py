@@ -177,12 +177,13 @@ def child(module: str, *arguments: str, log: Path | None = None) -> Iterator[sub
                 pipe.close()
 
 
-def first_line(process: subprocess.Popen[bytes]) -> str:
-    """What a child says first, which is that it is ready; RuntimeError when it ended instead."""
+def first_line(process: subprocess.Popen[bytes], log: Path | None = None) -> str:
+    """What a child says first, which is that it is ready; RuntimeError with the end of its log otherwise."""
     assert process.stdout is not None
     line = process.stdout.readline().decode()
     if not line:
-        raise RuntimeError(f"a helper process ended instead of getting ready: {process.args!r}")
+        why = log.read_text(errors="replace")[-2000:] if log is not None else ""
+        raise RuntimeError(f"a process ended instead of getting ready: {process.args!r}\n{why}")
     return line.strip()
 
 
