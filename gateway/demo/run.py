@@ -31,8 +31,8 @@ QUARTER_NS = 900 * SECOND_NS
 SITE_ZONE = ZoneInfo("Europe/Paris")
 CONFIG = Path(configs.__file__).parent / "demo"
 LINE_S = 10.0
-IMPORT_LINE_S = 2.0
-"""How often the summary is printed; more often while the past is imported."""
+FIRST_LINES_S = 1.0
+"""How often the summary is printed; more often at first, while the past is imported."""
 Say = Callable[[str], None]
 
 
@@ -140,10 +140,12 @@ class Demo:
             speak = time.monotonic() - started >= next_line
             await self._look(speak)
             if speak:
-                importing = self._last is None or self._last.importing is not None
-                next_line = time.monotonic() - started + (IMPORT_LINE_S if importing else LINE_S)
+                next_line = time.monotonic() - started + (LINE_S if self._shows_kpis() else FIRST_LINES_S)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), 1.0)
+
+    def _shows_kpis(self) -> bool:
+        return self._last is not None and any(kpi.value is not None for kpi in self._last.kpis)
 
     def _is_over(self, started: float) -> bool:
         return self._options.for_s is not None and time.monotonic() - started >= self._options.for_s

@@ -81,25 +81,31 @@ class EnergyFigures:
         makes it unfit, the hourly time-of-week-and-temperature model. The choice rests on the baseline alone,
         never on the result, and the other model's figure stands in the details.
         """
-        history, models = self._history, self._models
+        models = self._models
         if models.obstacle:
             return undefined(models.obstacle, ELECTRICITY)
         daily, hourly = models.electricity_daily, models.consumption_hourly
-        if daily is None or not history.has(IMPORT):
+        if daily is None or not self._history.has(IMPORT):
             return undefined("no electricity in the baseline period", ELECTRICITY)
         start = max(period.start, self._settings.retrofit or period.start)
         if start >= period.end:
             return None
-        base = coverage(history, (*(n for n in ELECTRICITY if history.has(n)), TEMPERATURE), period)
-        base = replace(base, inputs=(*base.inputs, f"baseline {self._settings.baseline_label}"))
         by_day = self._by_day(daily, start, period)
         by_hour = self._by_hour(hourly, start, period) if hourly is not None else None
-        chosen, other = by_day, by_hour
         if by_hour is not None and daily.cv_rmse > framework.GL14_HOURLY_CV:
-            chosen, other = by_hour, by_day
-        if chosen.found.valid == 0 or not np.isfinite(chosen.found.fraction):
-            return replace(base, reason="no complete day yet", model_id=chosen.model_id)
-        return self._savings_figure(base, chosen, other)
+            return self._savings_figure(period, by_hour, by_day)
+        return self._savings_figure(period, by_day, by_hour)
+
+    def by_model(self, period: Period) -> dict[str, Figure]:
+        """The same saving as published and by each model alone: what a study of the bands compares."""
+        daily, hourly = self._models.electricity_daily, self._models.consumption_hourly
+        published = self.savings(period)
+        found = {"published": published} if published is not None else {}
+        if published is not None and daily is not None:
+            found["daily"] = self._savings_figure(period, self._by_day(daily, period.start, period), None)
+        if published is not None and hourly is not None:
+            found["towt"] = self._savings_figure(period, self._by_hour(hourly, period.start, period), None)
+        return found
 
     def _by_day(self, model: DailyModel, start: int, period: Period) -> _Savings:
         rows = self._history.day_rows(start, period.known_end)
@@ -143,9 +149,13 @@ class EnergyFigures:
         outside = _outside(self._history.hourly_mean(TEMPERATURE)[rows], fit.t_low, fit.t_high)
         return _Savings("towt-seasonal", found, band, fit.cv, fit.nmbe, True, outside, details)
 
-    @staticmethod
-    def _savings_figure(base: Figure, chosen: _Savings, other: _Savings | None) -> Figure:
+    def _savings_figure(self, period: Period, chosen: _Savings, other: _Savings | None) -> Figure:
         found, band = chosen.found, chosen.band
+        history = self._history
+        base = coverage(history, (*(n for n in ELECTRICITY if history.has(n)), TEMPERATURE), period)
+        base = replace(base, inputs=(*base.inputs, f"baseline {self._settings.baseline_label}"))
+        if found.valid == 0 or not np.isfinite(found.fraction):
+            return replace(base, reason="no complete day yet", model_id=chosen.model_id)
         fsu = band / abs(found.avoided) if band is not None and found.avoided else None
         evidence = framework.evidence(chosen.cv, chosen.nmbe, fsu, chosen.hourly)
         percent, scale = 100.0 * found.fraction, 100.0 / found.predicted

@@ -102,6 +102,8 @@ class Compactor:
     def _gather(self) -> Generator[None, None, _Gathered | None]:
         journal = self._log.journal
         rows = _sample_rows(journal, self.mark)
+        # Before the first yield: what is committed during a step is not among these rows.
+        through = _through(journal, rows)
         batches: list[Batch] = []
         sources: list[NDArray[np.int64]] = []
         for count, row in enumerate(rows, 1):
@@ -111,7 +113,6 @@ class Compactor:
                 sources.append(np.full(len(batch), row.seq, np.int64))
             if count % _ROWS_A_STEP == 0:
                 yield
-        through = _through(journal, rows)
         if through is None:
             return None
         source = np.concatenate(sources) if sources else np.empty(0, np.int64)

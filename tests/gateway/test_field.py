@@ -44,6 +44,10 @@ class TestDriver:
     made: list[TestDriver]
     dead: set[str]
     broken_links: set[str]
+    asking: set[str]
+    """Devices whose question runs into its timeout just now."""
+    clock: SteppedClock
+    timeout_s: float
 
     def __init__(self, link: str, settings: Settings, now: Callable[[], int]) -> None:
         self.link, self.opens, self.closes = link, 0, 0
@@ -63,6 +67,9 @@ class TestDriver:
 
     async def poll(self, group: PollGroup, *, trace: bool = False) -> PollResult:
         if group.device in self.dead:
+            self.asking.add(group.device)
+            await self.clock.sleep_until(self.clock.monotonic() + self.timeout_s)
+            self.asking.discard(group.device)
             return all_bad(group, self.now(), Fault(FaultCode.NO_ANSWER), Quality.COMM_LOST, 0.1)
         return PollResult(Batch.of([point.series for point in group.points], self.now(), 1.0), 0.01)
 
@@ -113,6 +120,7 @@ class Plant:
 @pytest.fixture
 async def plant(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Plant]:
     TestDriver.made, TestDriver.dead, TestDriver.broken_links = [], set(), set()
+    TestDriver.asking, TestDriver.timeout_s = set(), 0.0
 
     class Kinds(DriverKind):
         def create(self, link: str, settings: Settings, now: Callable[[], int]) -> TestDriver:
@@ -121,6 +129,7 @@ async def plant(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Plant]:
     kinds = {"test": Kinds("test", "", "", polled=True), "sender": Kinds("sender", "", "", polled=False)}
     monkeypatch.setattr("gateway.field.KINDS", kinds)
     plant = Plant()
+    TestDriver.clock = plant.clock
     yield plant
     await plant.end()
 
@@ -223,3 +232,20 @@ async def test_a_sender_that_says_it_is_gone_is_believed(plant: Plant) -> None:
         Delivery("s", Batch.of([0], 1, [np.nan], 32), fault=Fault(FaultCode.NO_ANSWER, "broker gone"))
     )
     assert not plant.board["s"].online
+
+
+async def test_a_device_removed_while_its_question_times_out_ends_quietly(
+    plant: Plant, caplog: pytest.LogCaptureFixture
+) -> None:
+    await plant.apply(device("a"), device("b"))
+    TestDriver.dead.add("a")
+    TestDriver.timeout_s = 0.5
+    before = len(plant.batches)
+    while plant.clock.monotonic() < 5 and not TestDriver.asking:
+        await plant.let_pass(0.1)
+    assert TestDriver.asking == {"a"}
+    await plant.apply(device("b"))
+    await plant.let_pass(2)
+    assert plant.supervisor.crashes == {}
+    assert "crashed" not in caplog.text
+    assert len(plant.batches) > before
