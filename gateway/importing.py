@@ -9,23 +9,26 @@ from __future__ import annotations
 
 import logging
 import os
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Protocol
+from zipfile import BadZipFile
 
 import msgspec
 import numpy as np
+from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from gateway.status import ImportStatus
-from gateway.store.columns import IntervalBlock, Intervals
+from gateway.store.columns import RESOLUTIONS, IntervalBlock, Intervals
 
 log = logging.getLogger(__name__)
 
 SUFFIX = ".intervals.npz"
 BITE_ROWS = 20_000
-COLUMNS = ("start", "mean", "min", "max", "delta", "count", "completeness")
 
 
 class SpoolError(Exception):
@@ -90,18 +93,23 @@ class Importer:
         return sum([await self._take_file(path, series) for path in self.waiting()])
 
     async def _take_file(self, path: Path, series: Mapping[tuple[str, str], int]) -> int:
+        done = 0
         try:
-            bites, total = _open(path, series, self._flag)
-            done = 0
-            self.progress = ImportStatus(done=0, total=total)
-            for bite in bites:
-                await self._store.put_intervals(bite, bulk=True)
-                done += sum(len(block.intervals) for block in bite)
-                self.progress = ImportStatus(done=done, total=total)
+            with _opened(path) as archive:
+                entries = _known_entries(path, archive, series)
+                total = sum(entry.rows for entry in entries.values())
+                self.progress = ImportStatus(done=0, total=total)
+                for index, entry in entries.items():
+                    intervals = _intervals(path, archive, index, entry.rows, self._flag)
+                    for bite in _bites(intervals):
+                        block = IntervalBlock(series[entry.device, entry.point], entry.resolution, bite)
+                        await self._store.put_intervals([block], bulk=True)
+                        done += len(bite)
+                        self.progress = ImportStatus(done=done, total=total)
         except SpoolError as error:
             log.error("%s; set aside", error)
             _set_aside(path)
-            return 0
+            return done
         finally:
             self.progress = None
         _remove(path)
@@ -117,14 +125,33 @@ def _remove(path: Path) -> None:
     path.unlink()
 
 
-def _open(
-    path: Path, series: Mapping[tuple[str, str], int], flag: int
-) -> tuple[Iterator[list[IntervalBlock]], int]:
+@contextmanager
+def _opened(path: Path) -> Iterator[NpzFile]:
+    """The file's archive. Raises SpoolError."""
+    with ExitStack() as opened:
+        with _unreadable_is_spool_error(path):
+            archive = np.load(opened.enter_context(path.open("rb")))
+            if not isinstance(archive, NpzFile):
+                raise ValueError("one array, no archive")
+        yield opened.enter_context(archive)
+
+
+@contextmanager
+def _unreadable_is_spool_error(path: Path) -> Iterator[None]:
+    """A damaged file shows in many ways, some of them only when its last column is read."""
     try:
-        archive = np.load(path)
-        entries = msgspec.json.decode(archive["index"].tobytes(), type=list[_Entry])
-    except (OSError, ValueError, KeyError, msgspec.DecodeError) as error:
+        yield
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error, msgspec.DecodeError) as error:
         raise SpoolError(f"{path}: not a history file ({error})") from error
+
+
+def _known_entries(path: Path, archive: NpzFile, series: Mapping[tuple[str, str], int]) -> dict[int, _Entry]:
+    """The file's blocks by their number, those of configured points. Raises SpoolError."""
+    with _unreadable_is_spool_error(path):
+        entries = msgspec.json.decode(archive["index"].tobytes(), type=list[_Entry])
+        for entry in entries:
+            if entry.resolution not in RESOLUTIONS:
+                raise ValueError(f"unknown resolution {entry.resolution}")
     known = {}
     for index, entry in enumerate(entries):
         if (entry.device, entry.point) in series:
@@ -133,36 +160,36 @@ def _open(
             log.warning(
                 "%s: point %s/%s is not configured; its history is left out", path, entry.device, entry.point
             )
-
-    def bites() -> Iterator[list[IntervalBlock]]:
-        for index, entry in known.items():
-            columns = {name: archive[f"{index}.{name}"] for name in COLUMNS if f"{index}.{name}" in archive}
-            for first in range(0, entry.rows, BITE_ROWS):
-                part = slice(first, first + BITE_ROWS)
-                yield [
-                    IntervalBlock(
-                        series[entry.device, entry.point], entry.resolution, _intervals(columns, part, flag)
-                    )
-                ]
-
-    return bites(), sum(entry.rows for entry in known.values())
+    return known
 
 
-def _intervals(columns: Mapping[str, NDArray[np.generic]], part: slice, flag: int) -> Intervals:
-    start = np.ascontiguousarray(columns["start"][part], np.int64)
+def _intervals(path: Path, archive: NpzFile, index: int, rows: int, flag: int) -> Intervals:
+    """One block of the file. Raises SpoolError."""
 
     def column(name: str, absent: float) -> NDArray[np.float64]:
-        if name in columns:
-            return np.ascontiguousarray(columns[name][part], np.float64)
-        return np.full(len(start), absent)
+        key = f"{index}.{name}"
+        values = np.ascontiguousarray(archive[key], np.float64) if key in archive else np.full(rows, absent)
+        if values.shape != (rows,):
+            raise ValueError(f"column {key} has not {rows} rows")
+        return values
 
-    return Intervals(
-        start=start,
-        mean=column("mean", np.nan),
-        min=column("min", np.nan),
-        max=column("max", np.nan),
-        delta=column("delta", np.nan),
-        count=column("count", 1.0),
-        completeness=column("completeness", 100.0),
-        flags=np.full(len(start), flag, np.uint16),
-    )
+    with _unreadable_is_spool_error(path):
+        start = np.ascontiguousarray(archive[f"{index}.start"], np.int64)
+        if start.shape != (rows,):
+            raise ValueError(f"column {index}.start has not {rows} rows")
+        return Intervals(
+            start=start,
+            mean=column("mean", np.nan),
+            min=column("min", np.nan),
+            max=column("max", np.nan),
+            delta=column("delta", np.nan),
+            count=column("count", 1.0),
+            completeness=column("completeness", 100.0),
+            flags=np.full(rows, flag, np.uint16),
+        )
+
+
+def _bites(intervals: Intervals) -> Iterator[Intervals]:
+    for first in range(0, len(intervals), BITE_ROWS):
+        part = slice(first, first + BITE_ROWS)
+        yield Intervals(*(getattr(intervals, column.name)[part] for column in fields(Intervals)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -87,3 +88,52 @@ def test_a_half_written_file_is_not_in_the_spool(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError):
         write_spool(tmp_path, "past", broken())  # type: ignore[arg-type]
     assert Importer(tmp_path, Shelf(), FLAG).waiting() == []
+
+
+def cut_in_half(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def one_array(path: Path) -> None:
+    with path.open("wb") as file:
+        np.save(file, np.arange(3))
+
+
+def flip_a_byte_of_a_column(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[content.find(b"0.delta.npy") + 150] ^= 0xFF
+    path.write_bytes(bytes(content))
+
+
+@pytest.mark.parametrize("damage", [cut_in_half, empty, one_array, flip_a_byte_of_a_column])
+async def test_a_damaged_file_is_set_aside_and_the_next_one_is_imported(
+    tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    damage(write_spool(tmp_path, "a-damaged", [past()]))
+    write_spool(tmp_path, "b-whole", [past()])
+    importer = Importer(tmp_path, Shelf(), FLAG)
+    assert await importer.take(IDS) == 3
+    assert importer.waiting() == []
+    assert [path.name for path in tmp_path.iterdir()] == ["a-damaged.intervals.unreadable"]
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        PastIntervals("meter", "energy", "7m", {"start": np.arange(3)}),
+        PastIntervals("meter", "energy", "15m", {"start": np.arange(3), "mean": np.zeros(2)}),
+        PastIntervals("meter", "energy", "15m", {"start": np.array(["yesterday"])}),
+    ],
+    ids=["unknown resolution", "columns of different lengths", "no times"],
+)
+async def test_a_block_that_makes_no_sense_is_set_aside(tmp_path: Path, block: PastIntervals) -> None:
+    write_spool(tmp_path, "past", [block])
+    shelf = Shelf()
+    importer = Importer(tmp_path, shelf, FLAG)
+    assert await importer.take(IDS) == 0
+    assert shelf.blocks == []
+    assert importer.waiting() == []
