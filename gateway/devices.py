@@ -35,6 +35,11 @@ class DeviceBoard:
     def __getitem__(self, device: str) -> DeviceState:
         return self._states[device]
 
+    def is_online(self, device: str) -> bool:
+        """Whether it answers; one that a reload removed while it was asked does not."""
+        state = self._states.get(device)
+        return state is not None and state.online
+
     def answered(self, device: str, at_ns: int, latency_s: float | None) -> None:
         """The device gave something of itself."""
         state = self._states.get(device)

@@ -211,7 +211,7 @@ class _RunningLink:
         if result.fault is None:
             self._board.answered(group.device, now, result.latency_s)
         else:
-            if self._board[group.device].online:
+            if self._board.is_online(group.device):
                 await self._mark(group.device, Quality.COMM_LOST, but=group)
             self._board.lost(group.device, now, result.fault)
         self._board.points(group.device, (point.series for point in group.points), result.point_faults)
