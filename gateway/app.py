@@ -23,7 +23,8 @@ from gateway.devices import DeviceBoard
 from gateway.field import Field
 from gateway.importing import Importer
 from gateway.ingest import Ingest
-from gateway.kpi.supervisor import KpiWorker
+from gateway.kpi.supervisor import QUARTER_S, SETTLE_S, KpiWorker
+from gateway.latecomers import Latecomers, closed_until
 from gateway.live import LiveTable
 from gateway.points import HEARTBEAT, by_series, register
 from gateway.records import Event, Severity
@@ -65,10 +66,15 @@ class Gateway:
             site=installation.site.id,
         )
         self._ids: dict[tuple[str, str], int] = {}
-        self._ingest = Ingest(self._store, [self._live.update])
+        self._worker = KpiWorker(self._store, self._clock, self._supervisor)
+        self._late = Latecomers(
+            self._clock,
+            lambda now_ns: closed_until(now_ns, SETTLE_S, QUARTER_S),
+            lambda spans: self._worker.request(dirty=spans),
+        )
+        self._ingest = Ingest(self._store, [self._live.update, self._late.committed])
         self._field = Field(self._clock, self._supervisor, self._board, self._ingest.accept)
         self._importer = Importer(installation.store.path / "spool", self._store, int(IntervalFlag.IMPORTED))
-        self._worker = KpiWorker(self._store, self._clock, self._supervisor)
         self._cloud = CloudSide(self._store, self._clock)
         self._time = TimeWatch(self._clock)
         self._self = SelfWatch(self._clock)
@@ -189,6 +195,7 @@ class Gateway:
             await self._clock.sleep_until(due)
             await self._look_at_clock()
             await self._field.watch_silence()
+            self._late.hand_over()
             changed = self._alarms.update(conditions(self.status(), self.points()), self._clock.now_ns())
             if changed:
                 await self._store.append_records(changed)

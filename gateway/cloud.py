@@ -77,7 +77,7 @@ class CloudSide:
             backlog=self._store.outbox.rows_within(status.unsent),
             acknowledged=status.acknowledged,
             dead_letters=status.dead_letters,
-            oldest_unsent=status.oldest_unsent,
+            oldest_unsent=self._store.outbox.committed_at(status.unsent[0][0]) if status.unsent else 0,
             last_error=status.last_error,
             last_success=status.last_success,
         )

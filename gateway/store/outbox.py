@@ -163,6 +163,14 @@ class JournalOutbox:
         with self._log.pool.lend() as db:
             return sum(count_within(db, first, last) for first, last in ranges)
 
+    def committed_at(self, seq: int) -> int:
+        """When the oldest kept row from `seq` on was committed [UTC ns]; 0 when there is none."""
+        with self._log.pool.lend() as db:
+            row = db.execute(
+                "SELECT time FROM journal WHERE seq >= ? ORDER BY seq LIMIT 1", (seq,)
+            ).fetchone()
+        return int(row[0]) if row else 0
+
     def close(self) -> None:
         self._records.close()
 
