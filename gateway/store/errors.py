@@ -3,6 +3,7 @@
 StoreError
 +-- CorruptBlobError   a stored blob fails its CRC or does not decode; the row is quarantined, never guessed
 +-- StoreClosedError   something was handed to a store that is closed
++-- StoreInUseError    another process writes this store
 """
 
 from __future__ import annotations
@@ -33,6 +34,10 @@ class CorruptBlobError(StoreError):
 
 class StoreClosedError(StoreError):
     """The store is closed; nothing more is taken."""
+
+
+class StoreInUseError(StoreError):
+    """Another process writes this store; the message names folder and process."""
 
 
 def is_corrupt(error: sqlite3.Error) -> bool:

@@ -2,7 +2,7 @@
 
 Files in its folder: journal.db (log and outbox), history-YYYY-MM.db (samples and intervals), records.db
 (KPI results, alarms, events), catalogue.db with catalogue.bak (series, notes), ballast (room to work on a
-full disk), and *.corrupt-<time> (damaged files set aside).
+full disk), lock (who writes), and *.corrupt-<time> (damaged files set aside).
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from gateway.store.errors import StoreError, is_corrupt, is_unwritable
 from gateway.store.history import MonthKey, month_files
 from gateway.store.journal import Draft, RowKind, bytes_per_s
 from gateway.store.ledger import RecordSet
+from gateway.store.lock import FolderLock
 from gateway.store.log import Log
 from gateway.store.months import Months, add_pending, clear_pending, pending_drafts, split_blocks
 from gateway.store.outbox import JournalOutbox
@@ -51,13 +52,19 @@ class Store:
     """Made by `Store.open`. Thread-safe; all writing happens on one thread of its own."""
 
     def __init__(
-        self, path: Path, now: Callable[[], int], settings: StoreSettings, site: str, commit_s: float
+        self,
+        path: Path,
+        now: Callable[[], int],
+        settings: StoreSettings,
+        site: str,
+        commit_s: float,
+        lock: FolderLock,
     ) -> None:
         """Opens the files; use `Store.open`. Raises OSError, sqlite3.OperationalError."""
-        path.mkdir(parents=True, exist_ok=True)
         self.path = path
         self._now = now
         self._settings = settings
+        self._lock = lock
         self._codec = Codec()
         self._log = Log(path, now)
         self.catalogue: Catalogue = open_catalogue(path, now, site)
@@ -89,10 +96,17 @@ class Store:
         """Open or create the store in a folder.
 
         now: UTC ns. site: the site's id, a tag of everything that is sent. commit_s: how long samples wait
-        for others to share their commit. Damaged files are set aside and started again. Raises OSError or
-        sqlite3.OperationalError when the folder cannot be used.
+        for others to share their commit. Damaged files are set aside and started again. Raises
+        StoreInUseError when another process writes this store, OSError or sqlite3.OperationalError when the
+        folder cannot be used.
         """
-        return cls(path, now, settings, site, commit_s)
+        path.mkdir(parents=True, exist_ok=True)
+        lock = FolderLock(path)
+        try:
+            return cls(path, now, settings, site, commit_s, lock)
+        except BaseException:
+            lock.release()
+            raise
 
     def submit(self, batch: Batch) -> Future[int]:
         """Queue samples; the future gives the journal seq once they are durable (see `append`)."""
@@ -300,3 +314,4 @@ class Store:
         self._months.close()
         self._records.close()
         self.catalogue.close()
+        self._lock.release()
