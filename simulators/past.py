@@ -14,11 +14,16 @@ from simulators.points import POINTS, BuildingPoint
 
 Columns = Mapping[str, NDArray[np.int64] | NDArray[np.float64]]
 
+SHOWN_QUANTITIES = frozenset({"electric_power", "water_flow", "temperature", "co2", "humidity"})
+SHOWN_NS = 35 * 96 * STEP_NS
+
 _CHUNK_NS = BLOCK * STEP_NS
 
 
 def past(building: Building, start_ns: int, end_ns: int) -> Iterator[tuple[str, str, Columns]]:
     """(device, point, columns) of every point that KPIs need, in quarter-hours of [start_ns, end_ns).
+
+    Powers, flows and room readings, which people look at in charts, follow for the last weeks only.
 
     Columns are `start` [UTC ns] and, for counters, `delta`; for the rest `mean`, `min` and `max`; always
     `completeness` [%]. Meters and weather come first, for savings need no more. Raises ValueError unless both
@@ -26,8 +31,11 @@ def past(building: Building, start_ns: int, end_ns: int) -> Iterator[tuple[str, 
     """
     wanted = [point for point in POINTS if point.in_past]
     core = [p for p in wanted if p.kind is Kind.COUNTER or p.device == "roof"]
-    for group in (core, [p for p in wanted if p not in core]):
-        for point, columns in zip(group, _together(building, group, start_ns, end_ns), strict=True):
+    rest = [p for p in wanted if p not in core]
+    shown = [p for p in POINTS if not p.in_past and p.quantity in SHOWN_QUANTITIES]
+    recent_ns = max(start_ns, end_ns - SHOWN_NS)
+    for group, begin_ns in ((core, start_ns), (rest, start_ns), (shown, recent_ns)):
+        for point, columns in zip(group, _together(building, group, begin_ns, end_ns), strict=True):
             yield point.device, point.name, columns
 
 
