@@ -6,12 +6,20 @@ import asyncio
 import contextlib
 import logging
 import signal
+import sqlite3
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from gateway.cli.options import config_option
+
+if TYPE_CHECKING:
+    from gateway.app import Gateway
+    from gateway.site import Installation
+
+log = logging.getLogger(__name__)
 
 
 @click.command("run")
@@ -40,34 +48,65 @@ def command(config: Path, log_level: str, end_with_stdin: bool) -> None:
             click.echo(str(problem), err=True)
         raise SystemExit(1) from None
 
-    async def main() -> None:
-        from gateway.app import Gateway
+    uvloop.run(_run(installation, end_with_stdin=end_with_stdin))
 
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop.set)
-        gateway = Gateway(installation)
 
-        def reload() -> None:
-            task = loop.create_task(gateway.reload())
-            task.add_done_callback(
-                lambda done: logging.getLogger("gateway").info("reload: %s", done.result())
-            )
+async def _run(installation: Installation, *, end_with_stdin: bool) -> None:
+    """The gateway's life. Raises ClickException when it cannot begin; what had begun is ended in order."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    gateway = _made(installation)
+    reloads: set[asyncio.Task[None]] = set()  # the loop alone would let a running task be collected
 
-        loop.add_signal_handler(signal.SIGHUP, reload)
+    def reload() -> None:
+        task = loop.create_task(_reload(gateway))
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    web = installation.web
+    try:
         await gateway.start()
-        web = installation.web
-        click.echo(f"ready http://{web.host}:{web.port}")
-        sys.stdout.flush()
-        watch = loop.create_task(_end_of_stdin(stop)) if end_with_stdin else None
-        await stop.wait()
-        if watch is not None:
-            watch.cancel()
-            await asyncio.gather(watch, return_exceptions=True)
+    except OSError as error:
         await gateway.stop()
+        raise click.ClickException(f"cannot start with the page on {web.host}:{web.port}: {error}") from None
+    click.echo(f"ready http://{web.host}:{web.port}")
+    sys.stdout.flush()
+    watch = loop.create_task(_end_of_stdin(stop)) if end_with_stdin else None
+    await stop.wait()
+    if watch is not None:
+        watch.cancel()
+        await asyncio.gather(watch, return_exceptions=True)
+    await gateway.stop()
 
-    uvloop.run(main())
+
+def _made(installation: Installation) -> Gateway:
+    """A gateway on its store. Raises ClickException when the store cannot be used."""
+    from gateway.app import Gateway
+    from gateway.store.errors import StoreError
+
+    try:
+        return Gateway(installation)
+    except (StoreError, OSError, sqlite3.Error) as error:
+        path = installation.store.path
+        raise click.ClickException(f"the store in {path} cannot be used: {error}") from None
+
+
+async def _reload(gateway: Gateway) -> None:
+    try:
+        report = await gateway.reload()
+    except Exception:
+        log.exception("the reload failed")
+        return
+    for problem in report.errors:
+        log.error("not reloaded: %s", problem)
+    if report.applied:
+        named = {"added": report.added, "removed": report.removed, "changed": report.changed}
+        log.info(
+            "reloaded: %s", "; ".join(f"{k} {', '.join(v)}" for k, v in named.items() if v) or "no change"
+        )
 
 
 async def _end_of_stdin(stop: asyncio.Event) -> None:
