@@ -111,6 +111,12 @@ def local_month(zone: ZoneInfo, instants: Instants) -> NDArray[np.int64]:
     return months % 12 + 1
 
 
+def local_day_of_month(zone: ZoneInfo, instants: Instants) -> NDArray[np.int64]:
+    """Local day of the month, 1 to 31, of each instant."""
+    days = ((instants + utc_offsets(zone, instants)) // DAY).astype("datetime64[D]")
+    return np.asarray((days - days.astype("datetime64[M]")).astype(np.int64) + 1, np.int64)
+
+
 def expected_count(start_ns: int, end_ns: int, interval_s: int) -> int:
     """How many intervals a period has: its UTC length by the interval's."""
     return (end_ns - start_ns) // (interval_s * SECOND)

@@ -196,14 +196,19 @@ class EnergyFigures:
             "at_ns": str(period.start + found.index * 900 * 10**9),
             "lower_bound": "yes" if found.lower_bound else "no",
         }
+        # By the minute where minutes were measured, which may find a higher window than quarter-hours can.
+        minutes = history.import_minutes(period.start, period.known_end)
         for name, demand in (
             ("block_30min_kw", block_demand(power, 2)),
             ("block_60min_kw", block_demand(power, 4)),
-            ("rolling_30min_kw", rolling_demand(power, 2)),
+            ("rolling_30min_kw", np.concatenate([rolling_demand(power, 2), rolling_demand(minutes, 30)])),
         ):
             wider = peak(demand)
             if wider is not None:
                 details[name] = wider.value
+        details["minutes_share_percent"] = (
+            100.0 * np.count_nonzero(~np.isnan(minutes)) / len(minutes) if len(minutes) else 0.0
+        )
         return replace(base, value=found.value, evidence=measured(base.completeness), details=details)
 
     def load_factor(self, period: Period) -> Figure:

@@ -47,6 +47,10 @@ class SeriesReader(Protocol):
 
     def intervals(self, series: int, resolution: str, start_ns: int, end_ns: int) -> Intervals: ...
 
+    def oldest_sample_time(self, series: int) -> int: ...
+
+    def newest_interval_start(self, series: int, resolution: str) -> int: ...
+
 
 def columns_of(intervals: Intervals) -> Columns:
     """The store's intervals as the analytics' columns: the same arrays."""
@@ -76,16 +80,23 @@ def regular_edges(start_ns: int, end_ns: int, length_ns: int) -> Instants:
 
 
 def point_intervals(
-    reader: SeriesReader, point: PointModel, from_ns: int, until_ns: int, look_back_ns: int
+    reader: SeriesReader,
+    point: PointModel,
+    from_ns: int,
+    until_ns: int,
+    look_ns: int,
+    length_ns: int = QUARTER,
 ) -> tuple[Columns, int]:
-    """Quarter-hours of [from, until) from raw samples, and the newest good sample's time in them (0 = none).
+    """Intervals of [from, until) from raw samples, and the newest good sample's time among those read (0 =
+    none).
 
-    Samples are read from `look_back_ns` before, because a value holds into the first interval and a counter
-    is interpolated across its edge; and a little beyond the end, for the same reason.
+    Samples are read from `look_ns` before to `look_ns` after, because a value holds into the first interval
+    and a counter is interpolated across both edges, over a gap too.
     """
     hold_ns = round(point.hold_s * 1e9)
-    samples = reader.samples(point.series, from_ns - max(look_back_ns, hold_ns), until_ns + hold_ns)
-    edges = regular_edges(from_ns, until_ns, QUARTER)
+    around = max(look_ns, hold_ns)
+    samples = reader.samples(point.series, from_ns - around, until_ns + around)
+    edges = regular_edges(from_ns, until_ns, length_ns)
     if point.kind == COUNTER:
         columns = counter_intervals(
             samples.time, samples.value, edges, hold_ns, point.modulus, point.max_rate
@@ -133,7 +144,7 @@ def merge(old: Columns, new: Columns, *, respect_imports: bool) -> tuple[Columns
 def role_intervals(
     role: RoleModel, members: Mapping[str, Columns], kinds: Mapping[str, str], edges: Instants
 ) -> Columns:
-    """A role's quarter-hours on a regular grid: its expression over its members' columns.
+    """A role's intervals on a regular grid: its expression over its members' columns.
 
     Counters enter by their advance, everything else by its mean. Completeness is the least of the members',
     count the fewest, flags their union. Minimum and maximum exist only for a role of one member.
@@ -161,8 +172,9 @@ def role_intervals(
 def _on_grid(columns: Columns, edges: Instants) -> Columns:
     """The same columns with one row for each interval of a regular grid; absent ones are missing."""
     n = len(edges) - 1
-    rows = (columns.start - edges[0]) // QUARTER
-    inside = (rows >= 0) & (rows < n) & ((columns.start - edges[0]) % QUARTER == 0)
+    length = int(edges[1] - edges[0]) if n else QUARTER
+    rows, off = np.divmod(columns.start - edges[0], length)
+    inside = (rows >= 0) & (rows < n) & (off == 0)
     where = rows[inside]
 
     def spread(values: Floats, absent: float) -> Floats:

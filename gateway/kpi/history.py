@@ -9,14 +9,17 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from analytics.calendar import DAY, hour_of_week, local_month, utc_offsets
+from analytics.calendar import DAY, MINUTE, hour_of_week, local_day_of_month, local_month, utc_offsets
 from analytics.intervals import Columns
+from gateway.kpi.day_types import hours_as_on_sundays
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 QUARTER = 900 * 1_000_000_000
 HOUR = 4 * QUARTER
+WHOLE = 90.0
+"""From this coverage [%] on a minute counts as measured: a peak is never made from a guess."""
 
 IMPORT, EXPORT, PV = "site.electricity.import", "site.electricity.export", "site.pv.generation"
 GAS, HEAT, WATER = "site.gas", "site.heat", "site.water"
@@ -39,10 +42,22 @@ class RoleHistory:
 
 
 class History:
-    """All roles on common edges. hours, days: edges [UTC ns] of whole ones; end: the last quarter's."""
+    """All roles on common edges. hours, days: edges [UTC ns] of whole ones; end: the last quarter's.
+
+    holidays: local days [days since 1970] that count as Sundays. import_minutes: 1-minute intervals of what
+    the grid gave, where there are any.
+    """
 
     def __init__(
-        self, zone: ZoneInfo, start: int, end: int, hours: Ints, days: Ints, roles: dict[str, RoleHistory]
+        self,
+        zone: ZoneInfo,
+        start: int,
+        end: int,
+        hours: Ints,
+        days: Ints,
+        roles: dict[str, RoleHistory],
+        holidays: Ints | None = None,
+        import_minutes: Columns | None = None,
     ) -> None:
         self.zone = zone
         self.start = start
@@ -50,6 +65,8 @@ class History:
         self.hours = hours
         self.days = days
         self.roles = roles
+        self._import_minutes = import_minutes
+        self._holidays = np.zeros(0, np.int64) if holidays is None else holidays
 
     def has(self, *names: str) -> bool:
         return all(name in self.roles for name in names)
@@ -83,6 +100,22 @@ class History:
         role = self.roles.get(name)
         length_h = np.diff(self.days) / HOUR
         return role.amounts(role.day, length_h) if role else np.zeros(len(length_h))
+
+    def import_minutes(self, start: int, end: int) -> Floats:
+        """Mean power taken from the grid in each minute of [start, end) [kW]; NaN where it was not measured
+        minute by minute. Empty when no minute was."""
+        minutes = self._import_minutes
+        if minutes is None or IMPORT not in self.roles:
+            return np.zeros(0)
+        rows = slice(*np.searchsorted(minutes.start, (start, end)).tolist())
+        if rows.start == rows.stop:
+            return np.zeros(0)
+        advance, power = minutes.delta[rows] * 60.0, minutes.mean[rows]
+        out = np.full((end - start) // MINUTE, np.nan)
+        measured = minutes.completeness[rows] >= WHOLE
+        known = advance if self.roles[IMPORT].kind == "counter" else power
+        out[(minutes.start[rows] - start) // MINUTE] = np.where(measured, known, np.nan)
+        return out
 
     def hourly_mean(self, name: str) -> Floats:
         """A gauge's mean in each hour, gaps up to 6 h interpolated (CalTRACK 2.2)."""
@@ -118,21 +151,31 @@ class History:
 
     @cached_property
     def hour_of_week(self) -> Ints:
-        return hour_of_week(self.zone, self.hours[:-1])
+        """0 (Monday 00:00) to 167, of each hour; a public holiday's hours are a Sunday's."""
+        return self._as_on_sundays(self.hours[:-1])
 
     @cached_property
     def month(self) -> Ints:
         return local_month(self.zone, self.hours[:-1])
 
     @cached_property
+    def day_of_month(self) -> Ints:
+        """1 to 31, of each hour."""
+        return local_day_of_month(self.zone, self.hours[:-1])
+
+    @cached_property
     def weekday(self) -> Ints:
-        """0 = Monday, of each whole day."""
-        return hour_of_week(self.zone, self.days[:-1]) // 24
+        """0 = Monday, of each whole day; a public holiday is a Sunday."""
+        return self._as_on_sundays(self.days[:-1]) // 24
 
     @cached_property
     def hour_of_day(self) -> Ints:
         local = self.hours[:-1] + utc_offsets(self.zone, self.hours[:-1])
         return local % DAY // HOUR
+
+    def _as_on_sundays(self, instants: Ints) -> Ints:
+        local_day = (instants + utc_offsets(self.zone, instants)) // DAY
+        return hours_as_on_sundays(hour_of_week(self.zone, instants), local_day, self._holidays)
 
 
 def _bridge(values: Floats, longest: int) -> Floats:

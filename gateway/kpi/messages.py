@@ -34,17 +34,20 @@ class PointModel(msgspec.Struct, frozen=True):
 
 
 class RoleModel(msgspec.Struct, frozen=True):
-    """A role: its own series, its expression's text, and what it counts."""
+    """A role: its own series, its expression's text, and what it counts. minutes: whether it and its points
+    get 1-minute intervals."""
 
     series: int
     name: str
     expression: str
     kind: str
     unit: str
+    minutes: bool = False
 
 
 class SiteModel(msgspec.Struct, frozen=True, tag="site"):
-    """Everything the worker must know of the site. Dates are ISO texts, inclusive, '' where not set."""
+    """Everything the worker must know of the site. Dates are ISO texts, inclusive, '' where not set.
+    holidays: the country, with its region, whose public holidays count as Sundays; '' = none."""
 
     site: str
     timezone: str
@@ -59,6 +62,7 @@ class SiteModel(msgspec.Struct, frozen=True, tag="site"):
     retrofit: str = ""
     targets: dict[str, float] = {}
     factors: dict[str, str] = {}
+    holidays: str = ""
 
 
 class Refresh(msgspec.Struct, frozen=True, tag="refresh"):

@@ -17,6 +17,9 @@ DEFAULT_FACTORS: Mapping[str, Mapping[str, str]] = {
 }
 """Country -> carrier -> factor table, where the configuration names none."""
 
+MINUTE_ROLES = "site.electricity."
+"""Roles of this family get 1-minute intervals, and their points: rolling demand needs them."""
+
 HEARTBEAT_HOLD_S = 130.0
 """The gateway's sign of life comes once a minute; two missed ones are a failure."""
 
@@ -36,7 +39,14 @@ def site_model(installation: Installation, ids: Mapping[tuple[str, str], int]) -
             if point.key in ids
         ),
         roles=tuple(
-            RoleModel(ids[SITE_DEVICE, role.name], role.name, role.expression.text, str(role.kind), role.unit)
+            RoleModel(
+                series=ids[SITE_DEVICE, role.name],
+                name=role.name,
+                expression=role.expression.text,
+                kind=str(role.kind),
+                unit=role.unit,
+                minutes=role.name.startswith(MINUTE_ROLES),
+            )
             for role in installation.roles.values()
             if (SITE_DEVICE, role.name) in ids
         ),
@@ -46,6 +56,7 @@ def site_model(installation: Installation, ids: Mapping[tuple[str, str], int]) -
         baseline_to=_iso(kpis.baseline_to),
         retrofit=_iso(kpis.retrofit),
         targets=dict(kpis.targets),
+        holidays=installation.site.holidays,
         factors={**DEFAULT_FACTORS.get(installation.site.country, {}), **kpis.factors},
     )
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from analytics import framework
 from analytics.baseline.daily import DailyModel, fit_daily
-from analytics.baseline.towt import SeasonalTowt, fit_seasonal
+from analytics.baseline.towt import SeasonalTowt, fit_seasonal, predict_held_out
 from analytics.calendar import Cadence, edges
-from analytics.metrics import cv_rmse, lag1_autocorrelation, nmbe
+from analytics.metrics import cv_rmse, lag1_autocorrelation, long_run_autocorrelation, nmbe
 from analytics.peak import PeakCalibration, calibrate, weekly_maximum
 from analytics.uncertainty import half_width
 from analytics.water import WaterModel, fit_water
@@ -25,13 +25,17 @@ Floats = NDArray[np.float64]
 MAX_MISSING_DAYS = 37
 BASELINE_DAYS = 365
 WEEK_COMPLETE = 0.95
+RUN_DAYS = 30
+"""How far residuals must be known to drift together: the longest period a band is published for."""
 
 
 @dataclass(frozen=True, slots=True)
 class HourlyFit:
     """A seasonal TOWT model with how its baseline residuals behave. predicted: every hour of the history.
 
-    Hourly residuals are summed to days for the band, with p = p_hourly / 24 (kpis: uncertainty).
+    The band rests on residuals of hours the model had not seen (every other week predicted without itself),
+    summed to days, with p = p_hourly / 24. rho_days: their autocorrelation, by lag 1 or over a month,
+    whichever is greater.
     """
 
     model: SeasonalTowt
@@ -163,18 +167,28 @@ class Models:
         if not any(model.months):
             return None
         predicted = model.predict(history.hour_of_week, temperature, history.month)
-        return _hourly_fit(model, predicted, load, temperature, rows, history)
+        unseen = predict_held_out(
+            history.hour_of_week[rows],
+            history.month[rows],
+            history.day_of_month[rows] // 7 % 2,
+            temperature[rows],
+            load[rows],
+            model,
+        )
+        return _hourly_fit(model, predicted, unseen, load, temperature, rows, history)
 
 
 def _hourly_fit(
     model: SeasonalTowt,
     predicted: Floats,
+    unseen: Floats,
     load: Floats,
     temperature: Floats,
     rows: slice,
     history: History,
 ) -> HourlyFit | None:
-    both = ~(np.isnan(load[rows]) | np.isnan(predicted[rows]))
+    """unseen: the baseline's hours as predicted without themselves."""
+    both = ~(np.isnan(load[rows]) | np.isnan(predicted[rows]) | np.isnan(unseen))
     y, yhat = load[rows][both], predicted[rows][both]
     if len(y) < 24 * 60:
         return None
@@ -182,8 +196,7 @@ def _hourly_fit(
     day = day[: len(both)] - day[0]
     count = int(day.max()) + 1
     whole = np.bincount(day, both, count) >= np.maximum(np.bincount(day, minlength=count), 1)
-    residual = np.bincount(day[both], y - yhat, count)
-    residuals = np.where(whole, residual, np.nan)
+    missed = np.where(whole, np.bincount(day[both], y - unseen[both], count), np.nan)
     n_days = int(whole.sum())
     return HourlyFit(
         model=model,
@@ -191,9 +204,9 @@ def _hourly_fit(
         cv=cv_rmse(y, yhat, model.parameters),
         nmbe=nmbe(y, yhat, model.parameters),
         n_days=n_days,
-        sse_days=float(np.nansum(residuals**2)),
+        sse_days=float(np.nansum(missed**2)),
         mean_day=float(np.bincount(day[both], y, count)[whole].mean()) if n_days else math.nan,
-        rho_days=lag1_autocorrelation(residuals),
+        rho_days=max(lag1_autocorrelation(missed), long_run_autocorrelation(missed, RUN_DAYS)),
         parameters=model.parameters / 24.0,
         t_low=float(np.nanmin(temperature[rows])),
         t_high=float(np.nanmax(temperature[rows])),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -11,34 +10,20 @@ import msgspec
 import numpy as np
 
 from analytics.availability import heartbeat_spans
-from analytics.calendar import DAY, Cadence, day_start, edges
+from analytics.calendar import DAY, MINUTE, Cadence, day_start, edges
 from analytics.intervals import Columns, roll_up
 from gateway.expressions import Expression
 from gateway.kpi.compute import Inputs, Settings, compute_kpis
-from gateway.kpi.feed import (
-    QUARTER,
-    SeriesReader,
-    columns_of,
-    intervals_of,
-    merge,
-    point_intervals,
-    regular_edges,
-    role_intervals,
-    take,
-)
-from gateway.kpi.history import History, RoleHistory
-from gateway.kpi.messages import ComputedIntervals, ComputedKpis, PointModel, Refresh, RoleModel, SiteModel
+from gateway.kpi.day_types import public_holidays
+from gateway.kpi.feed import QUARTER, SeriesReader, columns_of, merge, regular_edges, role_intervals
+from gateway.kpi.history import IMPORT, History, RoleHistory
+from gateway.kpi.messages import ComputedKpis, Refresh, RoleModel, SiteModel
+from gateway.kpi.points import FOREVER, PointFeed, Send, send_columns
 from gateway.records import KpiResult
-from gateway.store.columns import IntervalBlock
 
-FOREVER = 1 << 62
-SEARCH_BACK = 7 * DAY
-"""How far back raw samples without intervals are looked for when the worker starts."""
-LOOK_BACK = DAY
 UPTIME_BACK = 62 * DAY
-BLOCK_ROWS = 10_000
-
-Send = Callable[[ComputedIntervals | ComputedKpis], None]
+MINUTES_BACK = 400 * DAY
+"""How far back 1-minute demand is read: twelve months and the current one."""
 
 
 class Session:
@@ -48,97 +33,72 @@ class Session:
         self.store = Path(model.store)
         self._model = model
         self._zone = ZoneInfo(model.timezone)
-        self._points = {f"{point.device}/{point.point}": point for point in model.points}
-        self._members = {
-            name for role in model.roles for name in Expression.parse(role.expression).names
-        } & self._points.keys()
-        self._quarters: dict[str, Columns] = {}
+        points = {f"{point.device}/{point.point}": point for point in model.points}
+        self._kinds = {name: point.kind for name, point in points.items()}
+        self._series = {name: point.series for name, point in points.items()}
+        names = {role.name: Expression.parse(role.expression).names for role in model.roles}
+        self._roles = [role for role in model.roles if set(names[role.name]) <= points.keys()]
+        self._members = {name for used in names.values() for name in used} & points.keys()
+        by_minute = {name for role in self._roles if role.minutes for name in names[role.name]}
+        self._points = PointFeed(points, self._zone, self._members, by_minute)
         self._made: dict[tuple[int, str], Columns] = {}
-        self._next: dict[str, int] = {}
-        self._newest_good: dict[str, int] = {}
+        self._minutes: Columns | None = None
         self._sent: dict[tuple[str, str, str, int], KpiResult] = {}
 
     def refresh(self, reader: SeriesReader, request: Refresh, send: Send) -> None:
         """Compute what is new up to `request.closed_until` and send what differs from what is known."""
         if request.history_changed:
-            self._forget()
-        for name, point in self._points.items():
-            self._refresh_point(reader, name, point, request, send)
+            self._made.clear()
+            self._minutes = None
+        self._points.refresh(reader, request, send)
         history = self._refresh_roles(reader, request.closed_until, send)
         self._refresh_kpis(reader, history, request, send)
-
-    def _forget(self) -> None:
-        for known in (self._quarters, self._made, self._next, self._newest_good):
-            known.clear()
-
-    def _refresh_point(
-        self, reader: SeriesReader, name: str, point: PointModel, request: Refresh, send: Send
-    ) -> None:
-        closed = request.closed_until
-        if name in self._members and name not in self._quarters:
-            self._quarters[name] = columns_of(reader.intervals(point.series, "15m", 0, FOREVER))
-        if name not in self._next:
-            self._next[name] = self._first_unknown(reader, name, point, closed)
-        # A counter's advance since its last sample was not known then: that interval is made again.
-        start = min(self._next[name], self._newest_good.get(name, FOREVER) // QUARTER * QUARTER)
-        spans = [(start, closed)]
-        for series, first, last in request.dirty:
-            if series == point.series:
-                spans.append((first // QUARTER * QUARTER, min(closed, -(-last // QUARTER) * QUARTER)))
-        for first, last in spans:
-            if first >= last:
-                continue
-            made, newest = point_intervals(reader, point, first, last, LOOK_BACK)
-            self._newest_good[name] = max(newest, self._newest_good.get(name, 0))
-            self._put_point(reader, name, point, made, send)
-        self._next[name] = max(closed, self._next[name])
-
-    def _first_unknown(self, reader: SeriesReader, name: str, point: PointModel, closed: int) -> int:
-        """Where the computed intervals of a point end; a week ago when there are none."""
-        known = self._quarters.get(name)
-        start = (
-            known.start
-            if known is not None
-            else reader.intervals(point.series, "15m", closed - SEARCH_BACK, FOREVER).start
-        )
-        newest = int(start[-1]) + QUARTER if len(start) else 0
-        return max(newest, (closed - SEARCH_BACK) // QUARTER * QUARTER)
-
-    def _put_point(
-        self, reader: SeriesReader, name: str, point: PointModel, made: Columns, send: Send
-    ) -> None:
-        if name in self._members:
-            known = self._quarters[name]
-        else:
-            first, last = int(made.start[0]), int(made.start[-1]) + 1
-            known = columns_of(reader.intervals(point.series, "15m", first, last))
-        merged, changed = merge(known, made, respect_imports=True)
-        if name in self._members:
-            self._quarters[name] = merged
-        _send_columns(send, point.series, "15m", changed)
 
     def _refresh_roles(self, reader: SeriesReader, closed: int, send: Send) -> History:
         """Every role's quarter-hours, hours and days on one grid that begins with a local day.
 
         A site that has measured nothing yet gets the current day, empty: its KPIs can say what they lack.
         """
-        begins = [int(self._quarters[name].start[0]) for name in self._members if len(self._quarters[name])]
+        quarters = self._points.quarters
+        begins = [int(quarters[name].start[0]) for name in self._members if len(quarters[name])]
         begin = min([*begins, closed - QUARTER])
         first = int(edges(self._zone, Cadence.DAILY, begin, begin + 1)[0])
         grid = regular_edges(first, closed, QUARTER)
         days = edges(self._zone, Cadence.DAILY, first, closed)
         hours = regular_edges(first, closed, 4 * QUARTER)
         days = days[days <= closed]
-        kinds = {name: point.kind for name, point in self._points.items()}
         roles = {}
-        for role in self._model.roles:
-            if not set(Expression.parse(role.expression).names) <= self._members:
-                continue
-            quarter = role_intervals(role, self._quarters, kinds, grid)
+        for role in self._roles:
+            quarter = role_intervals(role, quarters, self._kinds, grid)
             hour, day = roll_up(quarter, QUARTER, hours), roll_up(quarter, QUARTER, days)
             roles[role.name] = RoleHistory(role.kind, role.unit, quarter, hour, day)
             self._put_role(reader, role, {"15m": quarter, "1h": hour, "1d": day}, send)
-        return History(self._zone, first, closed, hours, days, roles)
+            if role.minutes:
+                self._put_minutes(reader, role, closed, send)
+        holidays = public_holidays(self._model.holidays, self._zone, first, closed)
+        return History(self._zone, first, closed, hours, days, roles, holidays, self._minutes)
+
+    def _put_minutes(self, reader: SeriesReader, role: RoleModel, closed: int, send: Send) -> None:
+        """A role's 1-minute intervals over the span in which any of its members' changed."""
+        if role.name == IMPORT and self._minutes is None:
+            stored = reader.intervals(role.series, "1m", closed - MINUTES_BACK, FOREVER)
+            self._minutes = columns_of(stored)
+        names = Expression.parse(role.expression).names
+        fresh = {name: self._points.new_minutes[name] for name in names if name in self._points.new_minutes}
+        starts = np.concatenate([np.zeros(0, np.int64), *(columns.start for columns in fresh.values())])
+        if len(starts) == 0:
+            return
+        first, last = int(starts.min()), int(starts.max()) + MINUTE
+        members = {}
+        for name in names:
+            known = columns_of(reader.intervals(self._series[name], "1m", first, last))
+            members[name] = merge(known, fresh[name], respect_imports=False)[0] if name in fresh else known
+        made = role_intervals(role, members, self._kinds, regular_edges(first, last, MINUTE))
+        known = columns_of(reader.intervals(role.series, "1m", first, last))
+        _, changed = merge(known, made, respect_imports=False)
+        send_columns(send, role.series, "1m", changed)
+        if role.name == IMPORT and self._minutes is not None:
+            self._minutes, _ = merge(self._minutes, changed, respect_imports=False)
 
     def _put_role(self, reader: SeriesReader, role: RoleModel, made: dict[str, Columns], send: Send) -> None:
         for resolution, columns in made.items():
@@ -146,7 +106,7 @@ class Session:
             if key not in self._made:
                 self._made[key] = columns_of(reader.intervals(role.series, resolution, 0, FOREVER))
             self._made[key], changed = merge(self._made[key], columns, respect_imports=False)
-            _send_columns(send, role.series, resolution, changed)
+            send_columns(send, role.series, resolution, changed)
 
     def _refresh_kpis(self, reader: SeriesReader, history: History, request: Refresh, send: Send) -> None:
         results = compute_kpis(
@@ -194,13 +154,3 @@ class Session:
 
     def _day(self, iso: str, after: int = 0) -> int | None:
         return day_start(self._zone, date.fromisoformat(iso) + timedelta(days=after)) if iso else None
-
-
-def _send_columns(send: Send, series: int, resolution: str, columns: Columns) -> None:
-    for part in _parts(columns):
-        send(ComputedIntervals.of(IntervalBlock(series, resolution, intervals_of(part))))
-
-
-def _parts(columns: Columns) -> Iterator[Columns]:
-    for first in range(0, len(columns), BLOCK_ROWS):
-        yield take(columns, slice(first, first + BLOCK_ROWS))

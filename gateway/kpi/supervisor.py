@@ -128,8 +128,6 @@ class KpiWorker:
         """One life of the worker process. Raises WorkerError when it ends, so that it is started again."""
         self.state = "starting"
         self._told = None
-        # Whatever the last process had in hand is asked for again.
-        self._history_changed = True
         self._process = await _spawn(self._model)
         try:
             await self._expect_ready()
@@ -186,17 +184,26 @@ class KpiWorker:
             dirty=tuple(self._dirty),
         )
         self._history_changed, self._dirty = False, []
-        await self._send(request)
-        while not isinstance(message := await self._receive(), Done):
-            await self._take(message)
-        self.last_seconds = message.seconds
-        if message.error:
-            log.error("KPIs could not be computed: %s", message.error)
-            self._failures += 1
-            self._history_changed = True
-        else:
+        done = False
+        try:
+            await self._send(request)
+            while not isinstance(message := await self._receive(), Done):
+                await self._take(message)
+            self.last_seconds = message.seconds
+            done = not message.error
+        finally:
+            if not done:
+                # What was asked for and not finished is asked for again, of another process if need be.
+                self._history_changed |= request.history_changed
+                self._dirty[:0] = request.dirty
+        if done:
             self._failures = 0
             self.refreshes += 1
+        else:
+            log.error("KPIs could not be computed: %s", message.error)
+            self._failures += 1
+            # The worker's own state may be half changed: a new session reads the store again.
+            self._told = None
 
     async def _take(self, message: FromWorker) -> None:
         if isinstance(message, ComputedIntervals):

@@ -112,6 +112,23 @@ class Reader:
                 return max(newest, int(row[0]))
         return newest
 
+    def oldest_sample_time(self, series: int) -> int:
+        """UTC ns of the oldest sample of a series; 0 when there is none."""
+        self._refresh_tail()
+        tail = self._tail.of(series).time
+        oldest = [int(tail.min())] if len(tail) else []
+        for _, path in month_files(self._folder):
+            db = self._database(path)
+            row = (
+                db.execute("SELECT min(first) FROM chunk WHERE series=?", (series,)).fetchone()
+                if db
+                else None
+            )
+            if row and row[0] is not None:
+                oldest.append(int(row[0]))
+                break
+        return min(oldest, default=0)
+
     def newest_interval_start(self, series: int, resolution: str) -> int:
         """UTC ns of the newest interval's start; 0 when there is none. Raises KeyError for the resolution."""
         if resolution not in RESOLUTIONS:

@@ -44,6 +44,12 @@ class OneSeries:
     def intervals(self, series: int, resolution: str, start_ns: int, end_ns: int) -> Intervals:
         raise AssertionError("not read here")
 
+    def oldest_sample_time(self, series: int) -> int:
+        return int(self._samples.time[0])
+
+    def newest_interval_start(self, series: int, resolution: str) -> int:
+        return 0
+
 
 METER = PointModel(1, "main-meter", "energy", "counter", 30.0)
 
@@ -51,16 +57,16 @@ METER = PointModel(1, "main-meter", "energy", "counter", 30.0)
 def test_a_points_quarter_hours_come_from_samples_around_their_edges() -> None:
     time = np.arange(-10, 1850, 10)
     reader = OneSeries(time * S, (time + 10) / 100)
-    made, newest = point_intervals(reader, METER, 0, 2 * QUARTER, look_back_ns=QUARTER)
+    made, newest = point_intervals(reader, METER, 0, 2 * QUARTER, look_ns=QUARTER)
     assert made.delta.tolist() == pytest.approx([9.0, 9.0])
     assert made.completeness.tolist() == [100.0, 100.0]
-    assert newest == 1820 * S
+    assert newest == 1840 * S
 
 
 def test_uncertain_samples_flag_their_interval() -> None:
     time = np.arange(0, 900, 10)
     reader = OneSeries(time * S, time * 1.0, quality=17)
-    made, _ = point_intervals(reader, METER, 0, QUARTER, look_back_ns=0)
+    made, _ = point_intervals(reader, METER, 0, QUARTER, look_ns=0)
     assert made.flags[0] & IntervalFlag.UNCERTAIN
 
 

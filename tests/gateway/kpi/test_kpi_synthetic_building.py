@@ -79,6 +79,13 @@ class Past:
         names = ("start", "mean", "min", "max", "delta", "count", "completeness", "flags")
         return Intervals(*(getattr(known, name)[begin:end] for name in names))
 
+    def oldest_sample_time(self, series: int) -> int:
+        return 0
+
+    def newest_interval_start(self, series: int, resolution: str) -> int:
+        known = self._series.get(series) if resolution == "15m" else None
+        return int(known.start[-1]) if known is not None else 0
+
 
 def model() -> SiteModel:
     points = tuple(
@@ -92,7 +99,7 @@ def model() -> SiteModel:
     return SiteModel(
         "paris-hq", "Europe/Paris", "unused", 5600.0, points, roles, 99, 130.0,
         "2024-11-01", "2025-10-31", "2025-11-01", {},
-        {"electricity": "fr-location-hourly", "gas": "fr-gas"},
+        {"electricity": "fr-location-hourly", "gas": "fr-gas"}, "FR",
     )  # fmt: skip
 
 

@@ -94,6 +94,28 @@ async def test_samples_in_the_store_become_intervals_and_kpis(store: Store) -> N
     assert worker.state == "down"
 
 
+async def test_late_samples_that_the_gateway_reports_change_their_interval(store: Store) -> None:
+    model = model_in(store)
+    meter = model.points[0].series
+    time = np.arange(NOW - 3 * HOUR, NOW, 10 * 10**9, dtype=np.int64)
+    register = (time - time[0]) / HOUR * 60.0
+    late = (time >= NOW - 2 * HOUR) & (time < NOW - HOUR)
+    await store.append(Batch.of(np.full(int((~late).sum()), meter), time[~late], register[~late]))
+    worker = KpiWorker(store, FixedDay(), Supervisor(FixedDay()))
+    worker.use_model(model)
+    await worker.start()
+    try:
+        await until(lambda: worker.refreshes > 0)
+        await store.append(Batch.of(np.full(int(late.sum()), meter), time[late], register[late]))
+        worker.request(dirty=[(meter, int(time[late][0]), int(time[late][-1]))])
+        await until(lambda: worker.refreshes > 1)
+    finally:
+        await worker.stop()
+    with Reader(store.path) as reader:
+        quarters = reader.intervals(model.roles[0].series, "15m", NOW - 2 * HOUR, NOW - HOUR)
+    assert quarters.completeness.tolist() == pytest.approx([100.0] * 4)
+
+
 class Nowhere:
     """A store that takes everything and keeps nothing."""
 
