@@ -220,6 +220,54 @@ class Driver(Protocol):
     async def close(self) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One command to a point, in `source_unit`. value None gives the slot up (BACnet relinquish).
+
+    priority: the BACnet slot, 1 highest to 16; other protocols have none.
+    """
+
+    point: Point
+    value: float | None
+    priority: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WriteResult:
+    """What became of a write: accepted when `fault` is None. read_back: the value found right after it."""
+
+    latency_s: float
+    fault: Fault | None = None
+    read_back: float | None = None
+
+
+class Writer(Protocol):
+    """A driver that can write. Nothing calls it unless the point's configuration allows writing."""
+
+    async def write(self, command: Write) -> WriteResult: ...
+
+
+class Memory(Protocol):
+    """What drivers learn of devices (holes, limits, lost features), kept over restarts by whoever has a disk.
+
+    key: device name and what it is about ("main-meter/limit"); value: the driver's own text, None forgets.
+    """
+
+    def recall(self, key: str) -> str | None: ...
+
+    def learn(self, key: str, value: str | None) -> None: ...
+
+
+class NoMemory:
+    """Forgets everything: for tests and one-off commands."""
+
+    def recall(self, key: str) -> str | None:
+        return None
+
+    def learn(self, key: str, value: str | None) -> None:
+        return None
+
+
 def all_bad(group: PollGroup, at_ns: int, fault: Fault, quality: Quality, latency_s: float) -> PollResult:
     """The result of a poll that brought nothing: every point bad, for one reason."""
     series = [point.series for point in group.points]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 
-from drivers.base import Driver, Now, Settings
+from drivers.base import Driver, Memory, NoMemory, Now, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +14,7 @@ class DriverKind:
     """A driver by the name that configurations use.
 
     package: the folder under `drivers`. Its `settings` module has the classes named by `link`,
-    `DeviceSettings` and `PointSettings`; its `driver` module has `create(link_name, settings, now)`.
+    `DeviceSettings` and `PointSettings`; its `driver` module has `create(link_name, settings, now, memory)`.
     polled: points are asked for at their cadence; otherwise the peer sends them.
     shared_medium: one question at a time on a link (a serial line, one socket); otherwise each device of the
     link is asked on its own.
@@ -38,11 +38,11 @@ class DriverKind:
     def point_settings(self) -> type[Settings]:
         return self._settings("PointSettings")
 
-    def create(self, link: str, settings: Settings, now: Now) -> Driver:
-        """A driver for one link, not yet opened."""
+    def create(self, link: str, settings: Settings, now: Now, memory: Memory | None = None) -> Driver:
+        """A driver for one link, not yet opened. memory: where it keeps what it learns of devices."""
         module = import_module(f"drivers.{self.package}.driver")
-        factory: Callable[[str, Settings, Now], Driver] = module.create
-        return factory(link, settings, now)
+        factory: Callable[[str, Settings, Now, Memory], Driver] = module.create
+        return factory(link, settings, now, memory or NoMemory())
 
     def _settings(self, name: str) -> type[Settings]:
         model: type[Settings] = getattr(import_module(f"drivers.{self.package}.settings"), name)

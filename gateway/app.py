@@ -27,6 +27,7 @@ from gateway.kpi.supervisor import QUARTER_S, SETTLE_S, KpiWorker
 from gateway.latecomers import Latecomers, closed_until
 from gateway.live import LiveTable
 from gateway.points import HEARTBEAT, by_series, register
+from gateway.quirks import Quirks
 from gateway.records import Event, Severity
 from gateway.selfwatch import SelfWatch
 from gateway.site import Installation
@@ -59,6 +60,7 @@ class Gateway:
         self._supervisor = Supervisor(self._clock)
         self._board = DeviceBoard()
         self._live = LiveTable()
+        self._view = PointView(self._live, self._board, {}, {})
         self._store = Store.open(
             installation.store.path,
             now=self._clock.now_ns,
@@ -73,7 +75,10 @@ class Gateway:
             lambda spans: self._worker.request(dirty=spans),
         )
         self._ingest = Ingest(self._store, [self._live.update, self._late.committed])
-        self._field = Field(self._clock, self._supervisor, self._board, self._ingest.accept)
+        self._quirks = Quirks(self._store.catalogue)
+        self._field = Field(
+            self._clock, self._supervisor, self._board, self._ingest.accept, memory=self._quirks
+        )
         self._importer = Importer(installation.store.path / "spool", self._store, int(IntervalFlag.IMPORTED))
         self._cloud = CloudSide(self._store, self._clock)
         self._time = TimeWatch(self._clock)
@@ -93,11 +98,11 @@ class Gateway:
         return Reader(self._installation.store.path)
 
     def points(self, device: str | None = None) -> Sequence[PointStatus]:
-        return self._view().points(device)
+        return self._view.points(device)
 
     async def changes(self) -> AsyncIterator[Sequence[PointStatus]]:
         async for series in self._live.changes():
-            yield self._view().by_series(series.tolist())
+            yield self._view.by_series(series.tolist())
 
     def status(self) -> SiteStatus:
         site = self._installation.site
@@ -110,7 +115,7 @@ class Gateway:
             started=self._started_ns,
             ready=not missing,
             not_ready_because=missing,
-            devices=self._view().device_statuses(),
+            devices=self._view.device_statuses(),
             sinks=self._cloud.statuses(),
             store=self._store.status(),
             alarms=self._alarms.open,
@@ -166,6 +171,7 @@ class Gateway:
         await self._ingest.flush()
         await self._note("stop", "gateway stopped")
         await self._cloud.stop(DRAIN_S)
+        await asyncio.to_thread(self._quirks.close)
         await self._store.close()
 
     async def _apply(self, new: Installation) -> None:
@@ -173,6 +179,7 @@ class Gateway:
         self._live.make_room(max(self._ids.values(), default=0))
         self._board.use(new.devices.values())
         self._installation = new
+        self._view = PointView(self._live, self._board, new.devices, self._ids)
         self._ingest.use(by_series(new, self._ids))
         await self._field.apply(new.links, new.devices, self._ids)
         await self._cloud.apply(new.sinks)
@@ -196,7 +203,8 @@ class Gateway:
             await self._look_at_clock()
             await self._field.watch_silence()
             self._late.hand_over()
-            changed = self._alarms.update(conditions(self.status(), self.points()), self._clock.now_ns())
+            found = conditions(self.status(), self._view.bad_points())
+            changed = self._alarms.update(found, self._clock.now_ns())
             if changed:
                 await self._store.append_records(changed)
 
@@ -236,9 +244,6 @@ class Gateway:
             value=value,
         )
         await self._store.append_records([event])
-
-    def _view(self) -> PointView:
-        return PointView(self._live, self._board, self._installation.devices, self._ids)
 
     def _missing_for_ready(self) -> tuple[str, ...]:
         """What is missing until the gateway does its whole job: polling, storing, warm."""

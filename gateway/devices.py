@@ -66,8 +66,9 @@ class DeviceBoard:
         state = self._states.get(device)
         if state is None:
             return
-        for one in series:
-            state.point_faults.pop(one, None)
+        if state.point_faults:
+            for one in series:
+                state.point_faults.pop(one, None)
         state.point_faults.update(faults)
 
     def silent(self, expected: Mapping[str, float], now_ns: int) -> list[str]:

@@ -21,6 +21,8 @@ from drivers.base import (
     Fault,
     FaultCode,
     LinkError,
+    Memory,
+    NoMemory,
     Point,
     PollGroup,
     PollResult,
@@ -53,8 +55,10 @@ class Field:
         board: DeviceBoard,
         accept: Accept,
         backoff: Backoff | None = None,
+        memory: Memory | None = None,
     ) -> None:
         self._backoff = backoff or Backoff()
+        self._memory = memory or NoMemory()
         self._clock = clock
         self._supervisor = supervisor
         self._board = board
@@ -92,7 +96,9 @@ class Field:
         await asyncio.gather(*(self._end(name) for name in list(self._links)))
 
     def _begin(self, spec: LinkSpec) -> _RunningLink:
-        running = _RunningLink(spec, self._clock, self._supervisor, self._board, self._accept, self._backoff)
+        running = _RunningLink(
+            spec, self._clock, self._supervisor, self._board, self._accept, self._backoff, self._memory
+        )
         self._links[spec.name] = running
         running.start()
         return running
@@ -115,6 +121,7 @@ class _RunningLink:
         board: DeviceBoard,
         accept: Accept,
         backoff: Backoff,
+        memory: Memory,
     ) -> None:
         self.spec = spec
         self._backoff = backoff
@@ -124,7 +131,7 @@ class _RunningLink:
         self._supervisor = supervisor
         self._board = board
         self._accept = accept
-        self._driver: Driver = self._kind.create(spec.name, spec.settings, clock.now_ns)
+        self._driver: Driver = self._kind.create(spec.name, spec.settings, clock.now_ns, memory)
         self._opened = asyncio.Event()
         self._devices: list[Device] = []
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+import numpy as np
 
 from drivers.base import FIRST_BAD
 from gateway.devices import DeviceBoard
@@ -13,47 +14,57 @@ from gateway.site import DeviceSpec, PointSpec
 from gateway.status import DeviceStatus, PointStatus
 
 
-@dataclass(frozen=True, slots=True)
 class PointView:
-    """Reads points and devices from the live table and the board.
+    """Reads points and devices from the live table and the board; made once for each configuration.
 
     ids: (device, point) -> series id of every configured point.
     """
 
-    live: LiveTable
-    board: DeviceBoard
-    devices: Mapping[str, DeviceSpec]
-    ids: Mapping[tuple[str, str], int]
+    def __init__(
+        self,
+        live: LiveTable,
+        board: DeviceBoard,
+        devices: Mapping[str, DeviceSpec],
+        ids: Mapping[tuple[str, str], int],
+    ) -> None:
+        self._live = live
+        self._board = board
+        self._devices = devices
+        self._series = {
+            name: np.array([ids[point.key] for point in device.points], np.intp)
+            for name, device in devices.items()
+        }
+        self._every_s = {
+            name: min((point.every_s for point in device.points), default=0.0)
+            for name, device in devices.items()
+        }
+        self._by_id = {ids[point.key]: point for device in devices.values() for point in device.points}
 
     def points(self, device: str | None = None) -> list[PointStatus]:
         """The status of one device's points, or of all."""
-        chosen = (
-            self.devices.values()
-            if device is None
-            else [self.devices[device]]
-            if device in self.devices
-            else []
-        )
-        return [self._point(point) for one in chosen for point in one.points]
+        if device is None:
+            return [self._point(series, point) for series, point in self._by_id.items()]
+        return self.by_series(self._series[device].tolist()) if device in self._devices else []
 
     def by_series(self, series: Sequence[int]) -> list[PointStatus]:
         """The status of the points with these ids; ids of nothing that is configured are left out."""
-        wanted = set(series)
-        return [
-            self._point(point)
-            for one in self.devices.values()
-            for point in one.points
-            if self.ids[point.key] in wanted
-        ]
+        return [self._point(one, self._by_id[one]) for one in series if one in self._by_id]
+
+    def bad_points(self) -> list[PointStatus]:
+        """The status of the points that were heard of and have no value now.
+
+        Alarms ask for them every second: of 20,000 points only the few that are bad become objects.
+        """
+        live = self._live
+        return self.by_series(np.flatnonzero((live.quality >= FIRST_BAD) & (live.time > 0)).tolist())
 
     def device_statuses(self) -> tuple[DeviceStatus, ...]:
         """The status of every device, as configured."""
-        return tuple(self._device(device) for device in self.devices.values())
+        return tuple(self._device(device) for device in self._devices.values())
 
-    def _point(self, point: PointSpec) -> PointStatus:
-        series = self.ids[point.key]
-        quality = int(self.live.quality[series])
-        fault = self.board[point.device].point_faults.get(series)
+    def _point(self, series: int, point: PointSpec) -> PointStatus:
+        quality = int(self._live.quality[series])
+        fault = self._board[point.device].point_faults.get(series)
         return PointStatus(
             series=series,
             device=point.device,
@@ -61,18 +72,17 @@ class PointView:
             quantity=point.quantity,
             unit=point.unit,
             kind=str(point.kind),
-            value=float(self.live.value[series]) if quality < FIRST_BAD else None,
+            value=float(self._live.value[series]) if quality < FIRST_BAD else None,
             quality=quality,
-            time=int(self.live.time[series]),
+            time=int(self._live.time[series]),
             fault=str(fault.code) if fault else "",
             fault_detail=fault.detail if fault else "",
             every_s=point.every_s,
         )
 
     def _device(self, device: DeviceSpec) -> DeviceStatus:
-        state = self.board[device.name]
-        series = [self.ids[point.key] for point in device.points]
-        good = int((self.live.quality[series] < FIRST_BAD).sum()) if series else 0
+        state = self._board[device.name]
+        series = self._series[device.name]
         return DeviceStatus(
             device=device.name,
             link=device.link,
@@ -82,11 +92,11 @@ class PointView:
             since=state.since,
             latency_ms=None if state.latency_s is None else round(1000 * state.latency_s, 2),
             points=len(series),
-            points_good=good,
+            points_good=int(np.count_nonzero(self._live.quality[series] < FIRST_BAD)),
             fault=str(state.fault.code) if state.fault else "",
             fault_detail=state.fault.detail if state.fault else "",
             address=device.address,
-            every_s=min((point.every_s for point in device.points), default=0.0),
+            every_s=self._every_s[device.name],
         )
 
 

@@ -17,6 +17,7 @@ from drivers.base import (
     Device,
     Fault,
     FaultCode,
+    Memory,
     Now,
     PollGroup,
     PollResult,
@@ -74,6 +75,6 @@ if TYPE_CHECKING:
     _conforms: type[Driver] = BacnetDriver
 
 
-def create(link_name: str, settings: Settings, now: Now) -> BacnetDriver:
+def create(link_name: str, settings: Settings, now: Now, memory: Memory | None = None) -> BacnetDriver:
     """A driver for one link, not yet opened."""
     return BacnetDriver(link_name, cast(LinkSettings, settings), now)

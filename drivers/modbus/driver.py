@@ -15,6 +15,7 @@ from drivers.base import (
     Device,
     Fault,
     FaultCode,
+    Memory,
     Now,
     PollGroup,
     PollResult,
@@ -36,7 +37,7 @@ MAX_ROUNDS = 40
 _HOLE = Fault(FaultCode.NO_SUCH_ADDRESS, "Modbus exception 2 (illegal data address); asked again daily")
 
 
-def create(link_name: str, settings: Settings, now: Now) -> ModbusDriver:
+def create(link_name: str, settings: Settings, now: Now, memory: Memory | None = None) -> ModbusDriver:
     """The driver of one Modbus TCP endpoint or serial line, not yet opened."""
     if not isinstance(settings, TcpLinkSettings | RtuLinkSettings):
         raise TypeError(f"link {link_name} has no Modbus settings: {settings!r}")

@@ -24,6 +24,7 @@ from drivers.base import (
     Fault,
     FaultCode,
     LinkError,
+    Memory,
     Now,
     PollGroup,
     PollResult,
@@ -49,7 +50,7 @@ _AT_ONCE = (FaultCode.DENIED, FaultCode.CERTIFICATE)
 """Faults that waiting does not mend."""
 
 
-def create(link: str, settings: Settings, now: Now) -> MqttDriver:
+def create(link: str, settings: Settings, now: Now, memory: Memory | None = None) -> MqttDriver:
     """A driver for one broker session, not yet opened."""
     if not isinstance(settings, LinkSettings):
         raise TypeError(f"{link}: not the settings of an MQTT link: {type(settings).__name__}")

@@ -17,6 +17,7 @@ from drivers.base import (
     FaultCode,
     Kind,
     LinkError,
+    Memory,
     PollGroup,
     PollResult,
     Quality,
@@ -123,7 +124,9 @@ async def plant(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Plant]:
     TestDriver.asking, TestDriver.timeout_s = set(), 0.0
 
     class Kinds(DriverKind):
-        def create(self, link: str, settings: Settings, now: Callable[[], int]) -> TestDriver:
+        def create(
+            self, link: str, settings: Settings, now: Callable[[], int], memory: Memory | None = None
+        ) -> TestDriver:
             return TestDriver(link, settings, now)
 
     kinds = {"test": Kinds("test", "", "", polled=True), "sender": Kinds("sender", "", "", polled=False)}
