@@ -7,7 +7,9 @@ number of polls. Raw is never changed: a value is converted and, where it cannot
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -15,6 +17,8 @@ from numpy.typing import NDArray
 
 from drivers.base import FIRST_BAD, Batch, Quality
 from gateway.site import PointSpec
+
+log = logging.getLogger(__name__)
 
 HELD_IN_MEMORY = 0
 
@@ -88,6 +92,7 @@ class Ingest:
         self._clock_suspect = False
         self._waiting: list[Batch] = []
         self._callbacks: list[Callable[[], None]] = []
+        self._held: list[Callable[[], None]] = []
         self._pending = 0
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
@@ -145,21 +150,35 @@ class Ingest:
                 self._callbacks = callbacks + self._callbacks
                 self._wake.set()
                 raise
-            if not on_disk:
-                return  # what is not acknowledged is sent again by its peer; that is the safer memory
-            for callback in callbacks:
-                callback()
+            if on_disk:
+                _tell_all(callbacks)
+            else:
+                self._held += callbacks  # a peer sends no more while it waits for these
 
     async def _commit(self, batch: Batch) -> bool:
-        """Convert and append, then tell the listeners; whether it is on disk."""
+        """Convert and append, then tell the listeners; whether it is on disk.
+
+        The store takes nothing to disk before what it held in memory: then that may be acknowledged too.
+        """
         converted = self._table.convert(batch)
-        seq = await self._journal.append(converted)
+        on_disk = await self._journal.append(converted) != HELD_IN_MEMORY
         self._pending -= len(batch)
         if self._pending <= self._limit:
             self._room.set()
-        for listener in self._listeners:
-            listener(converted)
-        return seq != HELD_IN_MEMORY
+        _tell_all(partial(listener, converted) for listener in self._listeners)
+        if on_disk and len(converted):
+            held, self._held = self._held, []
+            _tell_all(held)
+        return on_disk
+
+
+def _tell_all(calls: Iterable[Callable[[], None]]) -> None:
+    """What is committed is committed: who cannot bear the news neither undoes it nor keeps it from others."""
+    for call in calls:
+        try:
+            call()
+        except Exception:
+            log.exception("a listener failed at a commit")
 
 
 def _flag_clock(batch: Batch) -> Batch:

@@ -73,7 +73,8 @@ def test_the_sample_of_a_point_that_is_no_longer_configured_is_left_out() -> Non
 
 
 async def test_batches_of_a_moment_are_one_commit_in_their_order() -> None:
-    disk, news = Disk(), []
+    disk = Disk()
+    news: list[Batch] = []
     ingest = Ingest(disk, [news.append], every_s=0.01)
     ingest.use({1: point(), 2: point()})
     running = asyncio.create_task(ingest.run())
@@ -124,7 +125,9 @@ async def test_while_the_clock_is_suspect_good_samples_say_so() -> None:
 
 
 async def test_what_is_only_in_memory_is_shown_but_not_acknowledged() -> None:
-    disk, news, given = Disk(), [], []
+    disk = Disk()
+    news: list[Batch] = []
+    given: list[str] = []
     ingest = Ingest(disk, [news.append])
     ingest.use({1: point()})
     disk.read_only = True
@@ -132,6 +135,41 @@ async def test_what_is_only_in_memory_is_shown_but_not_acknowledged() -> None:
     await ingest.flush()
     assert len(news) == 1
     assert not given
+
+
+async def test_what_was_held_in_memory_is_acknowledged_once_the_disk_takes_rows_again() -> None:
+    disk, given = Disk(), []
+    ingest = Ingest(disk, [])
+    ingest.use({1: point()})
+    disk.read_only = True
+    await ingest.accept(Batch.of([1], 1, [1.0]), lambda: given.append("held"))
+    await ingest.flush()
+    disk.read_only = False
+    await ingest.accept(Batch.empty(), lambda: given.append("no samples"))
+    await ingest.flush()
+    assert given == ["no samples"]
+    await ingest.accept(Batch.of([1], 2, [2.0]), lambda: given.append("new"))
+    await ingest.flush()
+    assert given == ["no samples", "held", "new"]
+
+
+async def test_a_listener_that_fails_neither_doubles_the_commit_nor_keeps_it_from_others() -> None:
+    disk = Disk()
+    news: list[Batch] = []
+    given: list[str] = []
+
+    def fail(_: Batch | None = None) -> None:
+        raise RuntimeError("a listener's own bug")
+
+    ingest = Ingest(disk, [fail, news.append])
+    ingest.use({1: point()})
+    await ingest.accept(Batch.of([1], 1, [1.0]), fail)
+    await ingest.accept(Batch.of([1], 2, [2.0]), lambda: given.append("ack"))
+    await ingest.flush()
+    await ingest.flush()
+    assert [len(batch) for batch in disk.batches] == [2]
+    assert len(news) == 1
+    assert given == ["ack"]
 
 
 async def test_a_stop_in_the_middle_of_a_commit_commits_nothing_twice() -> None:
