@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drivers.base import FIRST_BAD, Batch, Quality
 
+AHEAD_NS = 2_000_000_000
+"""A shown time this far ahead of the clock shows that the clock was stepped."""
+
 
 class LiveTable:
-    """Arrays indexed by series id. Updated after the commit, so that nothing is shown that could be lost."""
+    """Arrays indexed by series id. Updated after the commit, so that nothing is shown that could be lost.
 
-    def __init__(self) -> None:
+    now: UTC ns. A shown time that lies ahead of it is from before the clock was stepped back, and gives way.
+    """
+
+    def __init__(self, now: Callable[[], int] = time.time_ns) -> None:
+        self._utc_now = now
         self.value: NDArray[np.float64] = np.full(0, np.nan)
         self.quality: NDArray[np.uint8] = np.zeros(0, np.uint8)
         self.time: NDArray[np.int64] = np.zeros(0, np.int64)
@@ -36,16 +44,17 @@ class LiveTable:
 
     def update(self, batch: Batch) -> None:
         """Take a committed batch; a sample older than the one shown is history, not news."""
-        newer = batch.time >= self.time[batch.series]
+        shown = self.time[batch.series]
+        newer = (batch.time >= shown) | (shown > self._utc_now() + AHEAD_NS)
         series = batch.series[newer]
         order = np.argsort(batch.time[newer], kind="stable")
         series = series[order]
-        value, quality, time = (column[newer][order] for column in (batch.value, batch.quality, batch.time))
+        value, quality, at = (column[newer][order] for column in (batch.value, batch.quality, batch.time))
         self.value[series] = value
         self.quality[series] = quality
-        self.time[series] = time
+        self.time[series] = at
         good = quality < FIRST_BAD
-        self.good_time[series[good]] = time[good]
+        self.good_time[series[good]] = at[good]
         self._now += 1
         self._revision[series] = self._now
         self._changed.set()

@@ -35,6 +35,19 @@ def test_a_bad_sample_is_shown_but_the_time_of_the_last_good_one_stays() -> None
     assert (table.time[1], table.good_time[1], table.quality[1]) == (20, 10, Quality.COMM_LOST)
 
 
+def test_after_the_clock_was_stepped_back_new_samples_are_shown_at_once() -> None:
+    hour = 3600 * 10**9
+    now = 10 * hour
+    table = LiveTable(lambda: now)
+    table.make_room(1)
+    table.update(Batch.of([1], now, [5.0]))
+    now = 9 * hour
+    table.update(Batch.of([1], now, [np.nan], Quality.COMM_LOST))
+    assert (table.time[1], table.quality[1]) == (now, Quality.COMM_LOST)
+    table.update(Batch.of([1], now - 1, [4.0]))
+    assert table.time[1] == now
+
+
 async def test_a_listener_gets_each_change_once() -> None:
     table = LiveTable()
     table.make_room(9)
