@@ -52,10 +52,18 @@ class Supervisor:
             try:
                 await run()
                 return
-            except Exception:
+            except (Exception, asyncio.CancelledError):
+                if _is_being_cancelled():
+                    raise
                 self.crashes[name] = self.crashes.get(name, 0) + 1
                 if self.clock.monotonic() - started > self.calm_s:
                     wait_s = self.first_s
                 log.exception("%s crashed (%d so far); again in %.1f s", name, self.crashes[name], wait_s)
             await self.clock.sleep_until(self.clock.monotonic() + wait_s)
             wait_s = min(2 * wait_s, self.longest_s)
+
+
+def _is_being_cancelled() -> bool:
+    """Whether the running task itself is to end; a future that others cancelled is a crash like any."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
