@@ -7,7 +7,9 @@ with the meter's own days the saving comes nearer to the truth of 10 %.
 from __future__ import annotations
 
 import csv
+import dataclasses
 import gzip
+import math
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -20,7 +22,8 @@ from hypothesis import strategies as st
 from analytics.baseline.daily import GRID_C, GRID_F, MIN_DEGREE_DAYS_F, DailyModel, fit_daily
 from analytics.calendar import Cadence, edges, to_ns
 from analytics.savings import Avoided, avoided_use
-from analytics.uncertainty import effective_n
+from analytics.statistics import two_sided_t
+from analytics.uncertainty import effective_n, half_width, improved_factor
 
 SAMPLES = Path(__file__).parent / "data" / "eemeter_samples"
 CHICAGO, UTC = ZoneInfo("America/Chicago"), ZoneInfo("UTC")
@@ -96,6 +99,42 @@ def test_negative_autocorrelation_earns_no_credit() -> None:
     """eemeter's n' of 375.96 from 365 days (rho = -0.0148) is clamped to 365 here."""
     assert effective_n(365, -0.01479566809498993) == 365
     assert effective_n(365, 0.5) == pytest.approx(365 / 3)
+
+
+def eemeter_band(model: DailyModel, reporting_days: int) -> float:
+    """The 90 % band of eemeter 2.x, by its own definition, as its published metrics have it.
+
+    Where it differs from ours: the base is ybar * n, what the *baseline* used, instead of what the model
+    predicts for the reporting period; rho is not clamped, so that a negative one adds days; t and RMSE have
+    n - c degrees of freedom (c without the intercept), where the improved formula has n' - p; and a month has
+    30 days.
+    """
+    c = model.parameters - 1
+    effective = model.n * (1 - model.rho) / (1 + model.rho)
+    rmse = math.sqrt(model.sse / (model.n - c))
+    return (
+        model.mean
+        * model.n
+        * two_sided_t(0.90, model.n - c)
+        * improved_factor(reporting_days / 30)
+        * (rmse / model.mean)
+        * math.sqrt(model.n / effective * (1 + 2 / effective) / reporting_days)
+    )
+
+
+def test_our_band_differs_from_eemeters_by_its_three_quirks_and_nothing_else() -> None:
+    model, found = study("il-electricity-cdd-hdd-daily.csv.gz", UTC, cooling=True)
+    assert eemeter_band(model, found.valid) == pytest.approx(315.4153675313854, rel=1e-10)
+
+    ours = half_width(
+        found.predicted, model.mean, model.sse, model.n, model.parameters, model.rho, found.valid, 365 / 30
+    )
+    clamped = dataclasses.replace(model, rho=0.0)
+    p, c = model.parameters, model.parameters - 1
+    freedom = two_sided_t(0.90, model.n - p) / two_sided_t(0.90, model.n - c)
+    freedom *= math.sqrt((model.n - c) / (model.n - p))
+    base = found.predicted / (model.mean * model.n)
+    assert ours == pytest.approx(eemeter_band(clamped, found.valid) * base * freedom, rel=1e-12)
 
 
 @settings(max_examples=25, deadline=None)

@@ -10,6 +10,7 @@ from analytics.baseline.towt import (
     fit_seasonal,
     fit_towt,
     occupied_hours,
+    predict_held_out,
     temperature_features,
     useful_knots,
 )
@@ -76,3 +77,31 @@ def test_a_month_that_was_not_seen_has_no_model() -> None:
 def test_less_than_a_week_fits_nothing() -> None:
     how, t, y = office(1)
     assert fit_towt(how[:100], t[:100], y[:100]) is None
+
+
+def test_a_month_unlike_its_neighbours_is_met_at_its_own_level() -> None:
+    """August at 60 % of the other months: half of its window is July and September, its level is not."""
+    hours = np.arange(365 * 24)
+    month = hours // 730 % 12 + 1
+    how, temperature = hours % 168, 12 + 8 * np.sin(hours / 8760 * 2 * np.pi)
+    busy = (how % 24 > 7) & (how % 24 < 19) & (how < 120)
+    load = (20 + 60.0 * busy) * np.where(month == 8, 0.6, 1.0)
+    model = fit_seasonal(how, month, temperature, load)
+    august = month == 8
+    found = model.predict(how[august], temperature[august], month[august])
+    assert found.sum() == pytest.approx(load[august].sum(), rel=1e-6)
+
+
+def test_held_out_hours_are_predicted_without_themselves() -> None:
+    """A week of nonsense in the odd weeks leaves the prediction of the others to them, not to itself."""
+    rng = np.random.default_rng(3)
+    hours = np.arange(365 * 24)
+    month, fold = hours // 730 % 12 + 1, hours // 168 % 2
+    how, temperature = hours % 168, 12 + 8 * np.sin(hours / 8760 * 2 * np.pi) + rng.normal(0, 2, 8760)
+    load = 50 + 0.2 * how + rng.normal(0, 5, 8760)
+    model = fit_seasonal(how, month, temperature, load)
+    unseen = predict_held_out(how, month, fold, temperature, load, model)
+    seen = model.predict(how, temperature, month)
+    known = ~np.isnan(unseen)
+    assert known.mean() > 0.99
+    assert np.std((load - unseen)[known]) > 5.0 > np.std((load - seen)[known])
