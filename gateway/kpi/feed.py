@@ -6,7 +6,7 @@ handed on; an imported interval gives way only to one that is at least as comple
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -138,7 +138,7 @@ def merge(old: Columns, new: Columns, *, respect_imports: bool) -> tuple[Columns
         return old, changed
     stay = np.ones(len(old), np.bool_)
     stay[at[wanted & match]] = False
-    return _join(take(old, stay), changed), changed
+    return join([take(old, stay), changed]), changed
 
 
 def role_intervals(
@@ -196,6 +196,13 @@ def _on_grid(columns: Columns, edges: Instants) -> Columns:
     )
 
 
-def _join(a: Columns, b: Columns) -> Columns:
-    order = np.argsort(np.concatenate([a.start, b.start]), kind="stable")
-    return _each(lambda name: np.concatenate([getattr(a, name), getattr(b, name)])[order])
+def join(parts: Sequence[Columns]) -> Columns:
+    """All parts as one, sorted; of several rows of one start the last part's stays. One part or more."""
+    if len(parts) == 1:
+        return parts[0]
+    start = np.concatenate([part.start for part in parts])
+    order = np.argsort(start, kind="stable")
+    ordered = start[order]
+    if len(order):
+        order = order[np.append(ordered[1:] != ordered[:-1], True)]
+    return _each(lambda name: np.concatenate([getattr(part, name) for part in parts])[order])

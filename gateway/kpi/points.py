@@ -17,6 +17,7 @@ from gateway.kpi.feed import (
     SeriesReader,
     columns_of,
     intervals_of,
+    join,
     merge,
     point_intervals,
     regular_edges,
@@ -29,8 +30,8 @@ FOREVER = 1 << 62
 HOUR = 4 * QUARTER
 LOOK = DAY
 """How far around a span samples are read: a counter's gap up to this long is bridged."""
-BITE = 7 * DAY
-"""Raw samples are read this much at a time, however long the worker was away."""
+BITE = 28 * DAY
+"""Raw samples are read this much at a time, however long the worker was away; LOOK comes on top, twice."""
 RECENT = 62 * DAY
 """How far before the newest interval one is looked for that was computed and not imported."""
 BLOCK_ROWS = 10_000
@@ -195,8 +196,8 @@ class PointFeed:
         if known is not None:
             return take(known, slice(*np.searchsorted(known.start, (begin, closed)).tolist()))
         fine = columns_of(reader.intervals(point.series, "15m", begin, closed))
-        for part in changed:
-            fine, _ = merge(fine, part, respect_imports=False)
+        if changed:
+            fine, _ = merge(fine, join(changed), respect_imports=False)
         return take(fine, slice(*np.searchsorted(fine.start, (begin, closed)).tolist()))
 
 
