@@ -33,12 +33,14 @@ def column(series: int, n: int, seed: int = 0) -> NDArray[np.float64]:
     if kind == "electric_energy":
         return np.round(1000.0 * (series + 1) + np.cumsum(rng.integers(0, 9, n)) * 0.1, 1)
     if kind == "electric_power":
-        return np.round(np.abs(50.0 + 0.2 * np.cumsum(rng.normal(0, 1, n))), 2)
+        walk: NDArray[np.float64] = 50.0 + 0.2 * np.cumsum(rng.normal(0, 1, n))
+        return walk.clip(0.0).round(2)
     if kind == "temperature":
         return np.round(20.0 + rng.normal(0, 1, n), 1)
     if kind == "voltage":
         # An IEEE 754 single, as a meter's float register gives it.
-        return np.asarray((230.0 + rng.normal(0, 1, n)).astype(np.float32), np.float64)
+        single: NDArray[np.float32] = rng.normal(230.0, 1.0, n).astype(np.float32)
+        return single.astype(np.float64)
     return (rng.random(n) < 0.01).astype(np.float64)
 
 

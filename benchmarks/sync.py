@@ -1,9 +1,9 @@
 """How fast what is committed reaches a server, and how current it stays while a backlog drains.
 
-Lines a second: the real sender empties a real journal into a server that keeps nothing (another process), so
-that the client is what is measured. The reference writes the same samples, in requests of the same size, as
-influxdb-client's Point objects. Draining: a backlog goes to victoria-metrics where Debian's is installed, else
-to a server that keeps nothing (`drain_server` says which), while 1,000 samples/s go on being committed.
+Lines a second: the real sender empties a real journal into a server that keeps nothing, in another process:
+the client is what is measured. The reference writes the same samples, in requests of the same size, as
+influxdb-client's Point objects. Draining: a backlog goes to Debian's victoria-metrics where it is installed,
+else to a server that keeps nothing (`drain_server` says which), while 1,000 samples/s go on being committed.
 """
 
 from __future__ import annotations
@@ -282,7 +282,7 @@ def _server(folder: Path) -> Iterator[tuple[str, str]]:
 def _await_answer(url: str, patience_s: float = 20.0) -> None:
     end = time.monotonic() + patience_s
     while time.monotonic() < end:
-        with suppress(OSError), urllib.request.urlopen(url, timeout=1.0):  # noqa: S310 - our own loopback URL
+        with suppress(OSError), urllib.request.urlopen(url, timeout=1.0):  # noqa: S310 - loopback, ours
             return
         time.sleep(0.05)
     raise TimeoutError(f"{url} does not answer")
