@@ -34,7 +34,8 @@ class Interim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class KpiDefinition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One KPI of the catalogue: what it means, how it is made, what is wanted of it, whose it is."""
+    """One KPI of the catalogue: what it means, how it is made, what is wanted of it, whose it is. undefined:
+    when there is no figure."""
 
     id: str
     name: dict[str, str]
@@ -46,6 +47,7 @@ class KpiDefinition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     why: str
     actions: tuple[str, ...]
     owner: str
+    undefined: str
     baseline: str = ""
     risks: str = ""
     target: float | None = None

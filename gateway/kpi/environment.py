@@ -275,6 +275,8 @@ class EnvironmentFigures:
     def _illustrative(self) -> bool:
         return any(table.status == "illustrative" for table in self._tables.values())
 
-    def _no_table(self, carrier: str) -> str:
-        name = self._settings.factors.get(carrier)
-        return f"no factor table {name}" if name else f"no factor table for {carrier} (kpis.factors)"
+    @staticmethod
+    def _no_table(carrier: str) -> str:
+        if carrier == "gas":
+            return "no factor table for gas (kpis.factors)"
+        return "no factor table for electricity (kpis.factors)"

@@ -24,6 +24,7 @@ Floats = NDArray[np.float64]
 
 MAX_MISSING_DAYS = 37
 BASELINE_DAYS = 365
+"""At most 37 of 365 days may miss (CalTRACK 2.2.1.2), so 328 must be valid."""
 WEEK_COMPLETE = 0.95
 RUN_DAYS = 30
 """How far residuals must be known to drift together: the longest period a band is published for."""
@@ -87,7 +88,7 @@ class Models:
         rows = self._baseline_days
         valid = int(np.count_nonzero(~np.isnan(self._history.daily_mean(TEMPERATURE)[rows])))
         if valid < BASELINE_DAYS - MAX_MISSING_DAYS:
-            return f"the baseline has {valid} valid days, {BASELINE_DAYS - MAX_MISSING_DAYS} are needed"
+            return "fewer than 328 valid days in the baseline"
         return ""
 
     @cached_property

@@ -18,6 +18,7 @@ from gateway.kpi.session import Session
 from gateway.records import KpiResult, Status
 from gateway.store.columns import Intervals
 from gateway.store.history import Samples
+from gateway.web.kpi_views import BASELINE_UNITS
 from simulators.building import Building
 
 PARIS = ZoneInfo("Europe/Paris")
@@ -181,6 +182,22 @@ def test_every_figure_has_its_lineage(run: Run) -> None:
         assert result.model_id
         assert "baseline 2024-11-01/2025-10-31" in result.inputs
     assert "factors fr-gas@2006.1" in run.of("carbon_reduction")[-1].inputs
+
+
+def test_baselines_have_the_unit_the_page_gives_them(run: Run) -> None:
+    """The page prints `baseline` with BASELINE_UNITS; the same quantity stands in the details by its unit."""
+    twins = {
+        "energy_savings": ("predicted_kwh", "kWh"),
+        "carbon_reduction": ("predicted_kg", "kgCO2e"),
+        "peak_load_reduction": ("counterfactual_kw", "kW"),
+        "water_conservation": ("expected_m3", "m3"),
+    }
+    with_baseline = [result for result in run.results if result.baseline is not None]
+    assert {result.kpi for result in with_baseline} == set(twins)
+    for result in with_baseline:
+        detail, unit = twins[result.kpi]
+        assert result.baseline == pytest.approx(result.details[detail])
+        assert BASELINE_UNITS[result.kpi] == unit
 
 
 def test_an_illustrative_factor_table_never_verifies(run: Run) -> None:
