@@ -11,25 +11,13 @@ from bacpypes3.apdu import ErrorRejectAbortNack
 from bacpypes3.pdu import Address
 from bacpypes3.primitivedata import ObjectIdentifier
 
+from drivers.bacnet.description import FoundDevice
 from drivers.bacnet.names import MAX_INSTANCE, OBJECT_TYPES
 from drivers.bacnet.settings import LinkSettings
 from drivers.bacnet.stack import Stack
 
 ASKED_AT_ONCE = 8
 NAMES_WITHIN_S = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class FoundDevice:
-    """A device that answered Who-Is; texts are empty where it did not tell them."""
-
-    instance: int
-    address: str
-    vendor_id: int
-    max_apdu: int
-    vendor: str = ""
-    name: str = ""
-    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
