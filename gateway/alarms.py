@@ -6,12 +6,13 @@ open. An alarm's identity is (source, kind, raised): it has both of its times wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from gateway.clock import SECOND_NS
 from gateway.records import Alarm, Severity, Status
-from gateway.status import DeviceStatus, PointStatus, SiteStatus
+from gateway.status import DeviceStatus, PointStatus, SinkStatus, SiteStatus, StoreStatus
 
 STALE = 48
 FIRST_BAD = 32
@@ -41,14 +42,21 @@ class Thresholds:
 
 
 def conditions(
-    status: SiteStatus, points: Sequence[PointStatus], limits: Thresholds | None = None
+    status: SiteStatus,
+    points: Sequence[PointStatus],
+    limits: Thresholds | None = None,
+    losses: Losses | None = None,
 ) -> list[Condition]:
-    """Every condition that holds in this status, at most one for each (source, kind)."""
+    """Every condition that holds in this status, at most one for each (source, kind).
+
+    losses: what the store lost lately; its totals alone would alarm for ever.
+    """
     limits = limits or Thresholds()
+    losses = losses or Losses()
     lost = {device.device for device in status.devices if not device.online and device.fault}
     found = [_device_lost(device) for device in status.devices if device.device in lost]
     found += [_point(point, limits) for point in points if point.device not in lost and _is_bad(point)]
-    found += _store(status, limits)
+    found += _store(status, limits, losses)
     found += _sinks(status, limits)
     found += [
         Condition(
@@ -94,12 +102,12 @@ def _point(point: PointStatus, limits: Thresholds) -> Condition:
     )
 
 
-def _store(status: SiteStatus, limits: Thresholds) -> Iterable[Condition]:
+def _store(status: SiteStatus, limits: Thresholds, losses: Losses) -> Iterable[Condition]:
     store = status.store
     share = store.bytes_used / store.bytes_cap if store.bytes_cap else 0.0
-    waiting = any(sink.backlog for sink in status.sinks)
-    short_of_room = store.room_s is not None and store.room_s < limits.room_s and waiting
-    if share > limits.buffer_share or short_of_room:
+    waiting = any(_waited_s(status, sink) > limits.sink_stuck_s for sink in status.sinks)
+    short_of_room = store.room_s is not None and store.room_s < limits.room_s
+    if waiting and (share > limits.buffer_share or short_of_room):  # full of what is sent is not filling
         yield Condition(
             "store",
             "buffer_filling",
@@ -114,27 +122,27 @@ def _store(status: SiteStatus, limits: Thresholds) -> Iterable[Condition]:
             Severity.CRITICAL,
             "the disk cannot be written; values are kept in memory only",
         )
-    if store.dropped:
+    if losses.dropped:
         yield Condition(
             "store",
             "samples_dropped",
             Severity.CRITICAL,
-            f"{store.dropped} values were dropped to make room",
-            float(store.dropped),
+            f"{losses.dropped} values were dropped to make room",
+            float(losses.dropped),
         )
-    if store.quarantined:
+    if losses.quarantined:
         yield Condition(
             "store",
             "store_quarantined",
             Severity.CRITICAL,
             "a damaged store file was set aside",
-            float(store.quarantined),
+            float(losses.quarantined),
         )
 
 
 def _sinks(status: SiteStatus, limits: Thresholds) -> Iterable[Condition]:
     for sink in status.sinks:
-        waited_s = (status.time - sink.oldest_unsent) / SECOND_NS if sink.oldest_unsent else 0.0
+        waited_s = _waited_s(status, sink)
         last_success_s = (status.time - max(sink.last_success, status.started)) / SECOND_NS
         if sink.backlog and waited_s > limits.sink_stuck_s and last_success_s > limits.sink_stuck_s:
             yield Condition(
@@ -156,26 +164,80 @@ def _sinks(status: SiteStatus, limits: Thresholds) -> Iterable[Condition]:
             )
 
 
+def _waited_s(status: SiteStatus, sink: SinkStatus) -> float:
+    return (status.time - sink.oldest_unsent) / SECOND_NS if sink.oldest_unsent else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """What the store lost within the last day: values dropped by policy, damaged files and rows set aside."""
+
+    dropped: int = 0
+    quarantined: int = 0
+
+
+class LossWatch:
+    """Turns the store's totals, which never fall, into what was lost lately."""
+
+    def __init__(self, keep_s: float = 86400.0) -> None:
+        self._keep_s = keep_s
+        self._totals: Losses | None = None
+        self._recent: deque[tuple[float, Losses]] = deque()
+
+    def look(self, store: StoreStatus, now_s: float) -> Losses:
+        """The losses of the last day. now_s: monotonic seconds. What was lost before the start is history."""
+        totals = Losses(store.dropped, store.quarantined)
+        known = self._totals or totals
+        if totals != known:
+            new = Losses(totals.dropped - known.dropped, totals.quarantined - known.quarantined)
+            self._recent.append((now_s, new))
+        self._totals = totals
+        while self._recent and now_s - self._recent[0][0] > self._keep_s:
+            self._recent.popleft()
+        return Losses(
+            sum(losses.dropped for _, losses in self._recent),
+            sum(losses.quarantined for _, losses in self._recent),
+        )
+
+
+def undecided(status: SiteStatus) -> frozenset[str]:
+    """Devices nobody has heard of yet in this life: an alarm they had before a restart stays as it was."""
+    return frozenset(
+        device.device for device in status.devices if not device.last_answer and not device.fault
+    )
+
+
 class AlarmBoard:
     """The open alarms. `update` gives the records that changed: they go to the store."""
 
     def __init__(self, open_alarms: Iterable[Alarm] = ()) -> None:
         self._open = {(alarm.source, alarm.kind): alarm for alarm in open_alarms if not alarm.cleared}
-        self._first_seen: dict[tuple[str, str], int] = {}
+        self._first_seen: dict[tuple[str, str], tuple[int, float]] = {}
 
     @property
     def open(self) -> tuple[Alarm, ...]:
         """Open alarms, the most severe first, then the newest."""
         return tuple(sorted(self._open.values(), key=lambda alarm: (-alarm.severity, -alarm.raised)))
 
-    def update(self, found: Sequence[Condition], now_ns: int) -> list[Alarm]:
-        """Raise what is new and has lasted, clear what is over; the alarms that changed."""
+    def update(
+        self,
+        found: Sequence[Condition],
+        now_ns: int,
+        now_s: float | None = None,
+        undecided: Collection[str] = (),
+    ) -> list[Alarm]:
+        """Raise what is new and has lasted, clear what is over; the alarms that changed.
+
+        now_s: monotonic seconds, by which a condition's lasting is measured. undecided: devices of which
+        nothing is known yet; their alarms are left as they are.
+        """
+        now_s = now_ns / SECOND_NS if now_s is None else now_s
         holding = {(condition.source, condition.kind): condition for condition in found}
-        self._first_seen = {key: self._first_seen.get(key, now_ns) for key in holding}
-        changed = [self._clear(key, now_ns) for key in self._open.keys() - holding.keys()]
+        self._first_seen = {key: self._first_seen.get(key, (now_ns, now_s)) for key in holding}
+        over = [key for key in self._open.keys() - holding.keys() if key[0].split("/")[0] not in undecided]
+        changed = [self._clear(key, now_ns) for key in over]
         for key, condition in holding.items():
-            lasted_s = (now_ns - self._first_seen[key]) / SECOND_NS
-            if key not in self._open and lasted_s >= condition.hold_s:
+            if key not in self._open and now_s - self._first_seen[key][1] >= condition.hold_s:
                 changed.append(self._raise(key, condition))
         return changed
 
@@ -185,7 +247,7 @@ class AlarmBoard:
             kind=condition.kind,
             severity=condition.severity,
             message=condition.message,
-            raised=self._first_seen[key],
+            raised=self._first_seen[key][0],
             value=condition.value,
         )
         self._open[key] = alarm

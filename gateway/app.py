@@ -15,7 +15,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.cron import CronTrigger
 
 from analytics.flags import IntervalFlag
-from gateway.alarms import AlarmBoard, conditions
+from gateway.alarms import AlarmBoard, LossWatch, conditions, undecided
 from gateway.clock import Clock, SystemClock
 from gateway.cloud import CloudSide
 from gateway.config import Changes, ConfigError, diff, load
@@ -58,8 +58,8 @@ class Gateway:
         self._clock = clock or SystemClock()
         self._started_ns = self._clock.now_ns()
         self._supervisor = Supervisor(self._clock)
-        self._board = DeviceBoard()
-        self._live = LiveTable()
+        self._board = DeviceBoard(self._clock.monotonic)
+        self._live = LiveTable(self._clock.now_ns)
         self._view = PointView(self._live, self._board, {}, {})
         self._store = Store.open(
             installation.store.path,
@@ -84,6 +84,7 @@ class Gateway:
         self._time = TimeWatch(self._clock)
         self._self = SelfWatch(self._clock)
         self._alarms = AlarmBoard()
+        self._losses = LossWatch()
         self._server: WebHandle | None = None
         self._scheduler = AsyncIOScheduler(timezone=installation.site.timezone)
         self._reloading = asyncio.Lock()
@@ -133,7 +134,8 @@ class Gateway:
             except ConfigError as error:
                 return ReloadReport(applied=False, errors=tuple(str(problem) for problem in error.problems))
             changes = diff(self._installation, new)
-            await self._apply(new)
+            await self._adopt(new)
+            await self._bring_up(new)
             report = reload_report(changes)
             await self._note("reload", f"configuration reloaded: {', '.join(report.changed) or 'no change'}")
             return report
@@ -141,21 +143,23 @@ class Gateway:
     # Start and stop.
 
     async def start(self, *, page: bool = True) -> None:
-        """Start everything; polling begins first, the page and the worker follow."""
-        with self.reader() as reader:
-            self._alarms = AlarmBoard(reader.open_alarms())
-            self._worker.results = tuple(reader.kpis())
-        self._supervisor.start("ingest", self._ingest.run)
-        await self._apply(self._installation)
-        self._supervisor.start("look", self._look_after)
-        self._supervisor.start("heartbeat", self._beat)
-        self._supervisor.start("import", self._import)
-        await self._worker.start()
-        self._schedule()
-        if page:
-            web = self._installation.web
-            self._server = await serve(create_app(self), web.host, web.port)
-        await self._note("start", "gateway started")
+        """Start everything: first what can be refused (the page's address), then polling, then the rest."""
+        async with self._reloading:
+            with self.reader() as reader:
+                self._alarms = AlarmBoard(reader.open_alarms())
+                self._worker.results = tuple(reader.kpis())
+            await self._adopt(self._installation)
+            if page:
+                web = self._installation.web
+                self._server = await serve(create_app(self), web.host, web.port)
+            self._supervisor.start("ingest", self._ingest.run)
+            await self._bring_up(self._installation)
+            self._supervisor.start("look", self._look_after)
+            self._supervisor.start("heartbeat", self._beat)
+            self._supervisor.start("import", self._import)
+            await self._worker.start()
+            self._schedule()
+            await self._note("start", "gateway started")
 
     async def stop(self) -> None:
         """End in order: no new samples, the last commit, the last word to the cloud, the store."""
@@ -163,6 +167,7 @@ class Gateway:
             self._scheduler.shutdown(wait=False)
         if self._server is not None:
             await self._server.stop()
+        await self._ingest.flush()  # while the drivers can still acknowledge it to their peers
         await self._field.close()
         await self._supervisor.stop("import")
         await self._supervisor.stop("look")
@@ -174,13 +179,17 @@ class Gateway:
         await asyncio.to_thread(self._quirks.close)
         await self._store.close()
 
-    async def _apply(self, new: Installation) -> None:
-        self._ids = register(self._store.catalogue, new)
+    async def _adopt(self, new: Installation) -> None:
+        """Give every point its series, and show them."""
+        self._ids = await asyncio.to_thread(register, self._store.catalogue, new)
         self._live.make_room(max(self._ids.values(), default=0))
         self._board.use(new.devices.values())
         self._installation = new
         self._view = PointView(self._live, self._board, new.devices, self._ids)
         self._ingest.use(by_series(new, self._ids))
+
+    async def _bring_up(self, new: Installation) -> None:
+        """Take links, sinks and worker to this installation."""
         await self._field.apply(new.links, new.devices, self._ids)
         await self._cloud.apply(new.sinks)
         self._worker.use(new, self._ids)
@@ -196,17 +205,20 @@ class Gateway:
 
     async def _look_after(self) -> None:
         """Once a second: the clock, silent senders, alarms."""
-        due = self._clock.monotonic()
         while True:
-            due += LOOK_EVERY_S
-            await self._clock.sleep_until(due)
+            await self._clock.sleep_until(self._clock.monotonic() + LOOK_EVERY_S)
             await self._look_at_clock()
             await self._field.watch_silence()
             self._late.hand_over()
-            found = conditions(self.status(), self._view.bad_points())
-            changed = self._alarms.update(found, self._clock.now_ns())
-            if changed:
-                await self._store.append_records(changed)
+            await self._look_for_alarms()
+
+    async def _look_for_alarms(self) -> None:
+        status, now_s = self.status(), self._clock.monotonic()
+        losses = self._losses.look(status.store, now_s)
+        found = conditions(status, self._view.bad_points(), losses=losses)
+        changed = self._alarms.update(found, status.time, now_s, undecided(status))
+        if changed:
+            await self._store.append_records(changed)
 
     async def _look_at_clock(self) -> None:
         news = self._time.look()
@@ -217,12 +229,10 @@ class Gateway:
     async def _beat(self) -> None:
         """Once a minute: a sign of life for system_uptime, and health figures for the cloud."""
         series = self._ids[HEARTBEAT]
-        due = self._clock.monotonic()
         while True:
             await self._store.append(self._self.heartbeat(series))
             await self._store.append_records([self._self.health(self.status())])
-            due += HEARTBEAT_S
-            await self._clock.sleep_until(due)
+            await self._clock.sleep_until(self._clock.monotonic() + HEARTBEAT_S)
 
     async def _import(self) -> None:
         """Take history from the spool whenever some arrives."""

@@ -33,7 +33,7 @@ class CloudSide:
         for name, settings in sinks.items():
             if name not in self._running:
                 sender = self._sender(settings)
-                sender.start()
+                await asyncio.to_thread(sender.start)
                 self._running[name] = (settings, sender)
 
     async def stop(self, drain_s: float = 0.0) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from drivers.base import Fault, FaultCode
-from gateway.clock import SECOND_NS
 from gateway.site import DeviceSpec
 
 
 @dataclass(slots=True)
 class DeviceState:
-    """One device now. last_answer, since: UTC ns, 0 = never. A device never heard of is not online."""
+    """One device now. last_answer, since: UTC ns, 0 = never. A device never heard of is not online.
+
+    heard_s: monotonic time of its last sign of life, or of the first look at it.
+    """
 
     online: bool = False
     last_answer: int = 0
@@ -20,12 +23,17 @@ class DeviceState:
     latency_s: float | None = None
     fault: Fault | None = None
     point_faults: dict[int, Fault] = field(default_factory=dict)
+    heard_s: float | None = None
 
 
 class DeviceBoard:
-    """The state of every device of the installation."""
+    """The state of every device of the installation.
 
-    def __init__(self) -> None:
+    monotonic: seconds that only rise; how long a sender is silent is measured by it, whatever UTC does.
+    """
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
         self._states: dict[str, DeviceState] = {}
 
     def use(self, devices: Iterable[DeviceSpec]) -> None:
@@ -48,6 +56,7 @@ class DeviceBoard:
         if not state.online:
             state.online, state.since = True, at_ns
         state.last_answer = at_ns
+        state.heard_s = self._monotonic()
         state.latency_s = latency_s
         state.fault = None
 
@@ -74,14 +83,14 @@ class DeviceBoard:
     def silent(self, expected: Mapping[str, float], now_ns: int) -> list[str]:
         """Mark senders lost that are overdue, and name them. expected: device -> seconds it may be silent."""
         overdue = []
+        now_s = self._monotonic()
         for device, allowed_s in expected.items():
             state = self._states.get(device)
             if state is None:
                 continue
-            heard = state.last_answer or state.since
-            if not heard:
-                state.since = now_ns
-            elif state.fault is None and now_ns - heard > allowed_s * SECOND_NS:
+            if state.heard_s is None:
+                state.heard_s, state.since = now_s, now_ns
+            elif state.fault is None and now_s - state.heard_s > allowed_s:
                 self.lost(device, now_ns, Fault(FaultCode.SILENT, f"expected within {allowed_s:g} s"))
                 overdue.append(device)
         return overdue

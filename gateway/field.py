@@ -134,6 +134,7 @@ class _RunningLink:
         self._driver: Driver = self._kind.create(spec.name, spec.settings, clock.now_ns, memory)
         self._opened = asyncio.Event()
         self._devices: list[Device] = []
+        self._assigning = asyncio.Lock()
 
     def start(self) -> None:
         self._supervisor.start(f"link {self.spec.name}", self._open)
@@ -141,8 +142,7 @@ class _RunningLink:
     async def assign(self, devices: list[Device]) -> None:
         self._devices = devices
         if self._opened.is_set():
-            await self._driver.assign(devices)
-            await self._arrange_lanes()
+            await self._put_to_work()
 
     async def close(self) -> None:
         await self._supervisor.stop(f"link {self.spec.name}")
@@ -162,8 +162,13 @@ class _RunningLink:
                 await self._clock.sleep_until(self._clock.monotonic() + OPEN_AGAIN_S)
                 continue
             self._opened.set()
-        await self._driver.assign(self._devices)
-        await self._arrange_lanes()
+        await self._put_to_work()
+
+    async def _put_to_work(self) -> None:
+        """Give the driver its devices and their lanes; opening and a reload may both come here."""
+        async with self._assigning:
+            await self._driver.assign(self._devices)
+            await self._arrange_lanes()
 
     def _say_broken(self, why: str) -> None:
         log.error("link %s: %s", self.spec.name, why)

@@ -153,7 +153,8 @@ class Demo:
     async def _look(self, speak: bool) -> None:
         if not self._simulators.running:
             raise ChildError(
-                f"the simulators ended; see their log:\n{tail(self.plan.state / 'simulators.log')}"
+                f"the simulators ended; see {self.plan.state / 'simulators.log'}\n"
+                f"{tail(self.plan.state / 'simulators.log')}"
             )
         if not self._gateway.running:
             self._say("the gateway ended; starting it again")
@@ -170,7 +171,8 @@ class Demo:
         status = await fetch_status(self.plan.page) or self._last
         if status is None:
             raise ChildError(
-                f"the gateway gave no status; see its log:\n{tail(self.plan.state / 'gateway.log')}"
+                f"the gateway gave no status; see {self.plan.state / 'gateway.log'}\n"
+                f"{tail(self.plan.state / 'gateway.log')}"
             )
         meter = self._meter
         figures: dict[str, Any] = {

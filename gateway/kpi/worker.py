@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import queue
+import signal
 import sys
 import threading
 import time
@@ -41,6 +42,8 @@ class _Output:
 def main() -> None:
     """Serve until stdin ends."""
     os.nice(NICENESS)
+    for number in (signal.SIGINT, signal.SIGTERM):  # meant for the gateway, which ends us by our stdin
+        signal.signal(number, signal.SIG_IGN)
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="kpi worker: %(message)s")
     output = _Output(sys.stdout.buffer)
     inbox: queue.Queue[ToWorker] = queue.Queue()

@@ -65,11 +65,9 @@ class Retention:
     def settled(self) -> int:
         """Every seq up to here is settled by all sinks; the newest seq where there is no sink."""
         db = self._log.journal.db
-        marks = [
-            int(mark)
-            for name, mark in db.execute("SELECT name, low_water FROM sink")
-            if self.sinks is None or name in self.sinks
-        ]
+        known = {str(name): int(mark) for name, mark in db.execute("SELECT name, low_water FROM sink")}
+        # A sink that is configured and has not yet asked for its progress has settled nothing.
+        marks = [known.get(name, 0) for name in (known if self.sinks is None else self.sinks)]
         return min(marks, default=self._log.journal.head.seq)
 
     def run(self, now_ns: int) -> Iterator[None]:

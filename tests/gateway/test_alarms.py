@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from gateway.alarms import AlarmBoard, Condition, Thresholds, conditions
+from gateway.alarms import AlarmBoard, Condition, Losses, LossWatch, Thresholds, conditions, undecided
 from gateway.clock import SECOND_NS
 from gateway.records import KpiResult, Severity, Status
 from gateway.status import DeviceStatus, PointStatus, SinkStatus, SiteStatus, StoreStatus
@@ -109,9 +109,29 @@ def test_a_bad_and_a_stale_point_are_told_apart() -> None:
     assert kinds(site(), point(quality=48)) == {("ahu-1/supply_temp", "point_stale")}
 
 
-def test_a_filling_buffer_is_told_before_it_is_full() -> None:
+WAITING = {"backlog": 100, "oldest_unsent": NOW - 400 * SECOND_NS}
+
+
+def test_a_buffer_that_fills_because_the_cloud_is_away_is_told_before_it_is_full() -> None:
     store = msgspec.structs.replace(site().store, bytes_used=81)
-    assert kinds(site(store=store)) == {("store", "buffer_filling")}
+    assert kinds(site(store=store, sinks=(sink(**WAITING),))) == {("store", "buffer_filling")}
+
+
+def test_a_store_full_of_history_that_is_sent_is_no_alarm() -> None:
+    store = msgspec.structs.replace(site().store, bytes_used=95)
+    assert kinds(site(store=store)) == set()
+
+
+def test_what_was_lost_lately_is_told_and_what_was_lost_long_ago_is_not() -> None:
+    watch, store = LossWatch(keep_s=86400.0), site().store
+    before = msgspec.structs.replace(store, dropped=1000, quarantined=2)
+    assert watch.look(before, 0.0) == Losses()
+    after = msgspec.structs.replace(store, dropped=1500, quarantined=3)
+    losses = watch.look(after, 10.0)
+    assert losses == Losses(500, 1)
+    found = {(one.source, one.kind) for one in conditions(site(store=after), [], losses=losses)}
+    assert found == {("store", "samples_dropped"), ("store", "store_quarantined")}
+    assert watch.look(after, 86500.0) == Losses()
 
 
 def test_a_disk_that_cannot_be_written_is_critical() -> None:
@@ -183,5 +203,23 @@ def test_an_alarm_open_at_the_last_stop_goes_on_with_its_own_time() -> None:
 
 
 def test_thresholds_can_be_moved() -> None:
-    store = msgspec.structs.replace(site().store, bytes_used=81)
-    assert conditions(site(store=store), [], Thresholds(buffer_share=0.9)) == []
+    status = site(store=msgspec.structs.replace(site().store, bytes_used=81), sinks=(sink(**WAITING),))
+    assert conditions(status, [], Thresholds(buffer_share=0.9)) == []
+
+
+def test_after_a_restart_a_lost_device_stays_lost_until_something_is_known_of_it() -> None:
+    (raised,) = AlarmBoard().update([LOST], NOW)
+    board = AlarmBoard([raised])
+    unknown = site(devices=(device(online=False, last_answer=0),))
+    assert undecided(unknown) == {"ahu-1"}
+    assert board.update([], NOW + SECOND_NS, undecided=undecided(unknown)) == []
+    answered = site()
+    (cleared,) = board.update([], NOW + 2 * SECOND_NS, undecided=undecided(answered))
+    assert cleared.cleared == NOW + 2 * SECOND_NS
+
+
+def test_a_step_of_the_clock_does_not_shorten_what_has_to_last() -> None:
+    board = AlarmBoard()
+    board.update([HELD], NOW, 0.0)
+    assert board.update([HELD], NOW + 3600 * SECOND_NS, 1.0) == []
+    assert len(board.update([HELD], NOW + 3660 * SECOND_NS, 60.0)) == 1

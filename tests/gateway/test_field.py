@@ -92,7 +92,7 @@ class Plant:
 
     def __init__(self) -> None:
         self.clock = SteppedClock(10**18)
-        self.board = DeviceBoard()
+        self.board = DeviceBoard(self.clock.monotonic)
         self.supervisor = Supervisor(self.clock)
         self.batches: list[Batch] = []
         self.field = Field(self.clock, self.supervisor, self.board, self._accept)
@@ -252,3 +252,18 @@ async def test_a_device_removed_while_its_question_times_out_ends_quietly(
     assert plant.supervisor.crashes == {}
     assert "crashed" not in caplog.text
     assert len(plant.batches) > before
+
+
+async def test_a_step_of_the_clock_makes_no_sender_silent_and_hides_no_silence(plant: Plant) -> None:
+    await plant.apply(device("s", driver="sender"))
+    deliver = TestDriver.made[0].deliver
+    assert deliver is not None
+    await deliver(Delivery("s", Batch.of([0, 1], plant.clock.now_ns(), [1.0, 2.0])))
+    plant.clock.step_utc(3600)
+    await plant.let_pass(5)
+    await plant.field.watch_silence()
+    assert plant.board["s"].online
+    plant.clock.step_utc(-7200)
+    await plant.let_pass(26)
+    await plant.field.watch_silence()
+    assert not plant.board["s"].online

@@ -168,3 +168,18 @@ def test_the_gateways_side_never_loads_numba() -> None:
     code = "import sys, gateway.kpi.supervisor, gateway.kpi.catalogue; sys.exit('numba' in sys.modules)"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
+
+
+async def test_a_signal_to_the_whole_group_leaves_the_worker_to_the_gateway(store: Store) -> None:
+    supervisor = Supervisor(FixedDay())
+    worker = KpiWorker(store, FixedDay(), supervisor)
+    worker.use_model(model_in(store))
+    await worker.start()
+    await until(lambda: worker.state == "warm")
+    assert worker.pid is not None
+    os.kill(worker.pid, signal.SIGTERM)
+    os.kill(worker.pid, signal.SIGINT)
+    await asyncio.sleep(0.3)
+    assert psutil.pid_exists(worker.pid)
+    assert supervisor.crashes == {}
+    await worker.stop()

@@ -54,6 +54,18 @@ async def test_a_sink_that_is_no_longer_configured_holds_nothing_back(store: Sto
     assert store.outbox.read(1, 2, 1000) is None
 
 
+async def test_a_configured_sink_that_has_not_asked_yet_holds_everything_back(store: Store) -> None:
+    await fill(store, 3, n=10)
+    store.outbox.progress("fast")
+    store.outbox.save_progress("fast", SinkProgress(3))
+    store.keep_for(["fast", "starting"])
+    await store.compact()
+    await store.retain()
+    parcel = store.outbox.read(1, 3, 1000)
+    assert parcel is not None
+    assert parcel.first_seq == 1
+
+
 async def test_rows_that_are_not_compacted_stay(store: Store) -> None:
     await fill(store, 3, n=10)
     await store.retain()
