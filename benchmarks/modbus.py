@@ -27,7 +27,7 @@ from drivers.modbus.types import RegisterType
 LIBRARIES: Final = ("pymodbus", "uvloop", "numpy")
 
 REGISTERS: Final = 50
-SETTLE_S: Final = 15.0
+SETTLE_S: Final = 15
 """Not measured: connecting, the first commits, the worker's warm-up."""
 
 
@@ -77,7 +77,7 @@ def _gateway(units: int, every_s: float, seconds: float, *, sending: bool, optio
             )
             with running_gateway(folder) as site:
                 site.wait_online(units)
-                time.sleep(options.duration(SETTLE_S, 1) if options.quick else SETTLE_S)
+                time.sleep(options.choose(SETTLE_S, 1))
                 return site.observe(seconds)
 
 
