@@ -93,6 +93,11 @@ class ModbusServer:
         for connection in list(self._connections):
             connection.abort()
 
+    def forget_connections(self) -> None:
+        """Leave every connection half-open: it stays up, and what it asks reaches nobody. New ones work."""
+        for connection in self._connections:
+            connection.forget()
+
     def joined(self, connection: _Connection) -> None:
         self._connections.add(connection)
 
@@ -180,6 +185,7 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._queue: asyncio.Queue[Request] = asyncio.Queue()
         self._worker: asyncio.Task[None] | None = None
+        self._forgotten = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one without saying so
@@ -192,6 +198,8 @@ class _Connection(asyncio.Protocol):
             self._worker.cancel()
 
     def data_received(self, data: bytes) -> None:
+        if self._forgotten:
+            return
         self._received += data
         while len(self._received) >= _HEADER.size:
             transaction, protocol, length, unit = _HEADER.unpack_from(self._received)
@@ -207,6 +215,9 @@ class _Connection(asyncio.Protocol):
     def abort(self) -> None:
         if self._transport is not None:
             self._transport.abort()
+
+    def forget(self) -> None:
+        self._forgotten = True
 
     def _take(self, request: Request) -> None:
         if self._server.tamper is None and self._queue.empty():
