@@ -82,7 +82,7 @@ def counter_intervals(
     missing.
     """
     good = ~np.isnan(reading)
-    stamps, registers = time[good], reading[good]
+    stamps, registers = (time, reading) if good.all() else (time[good], reading[good])
     total, epoch, step = unwrap(stamps, registers, modulus or 0.0, max_rate or 0.0)
     delta, low, high, count, covered, known, flags = _advance(
         stamps, registers, total, epoch, step, edges, hold_ns

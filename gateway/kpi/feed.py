@@ -108,8 +108,8 @@ def point_intervals(
     rows = np.searchsorted(edges, uncertain, side="right") - 1
     rows = rows[(rows >= 0) & (rows < len(columns))]
     columns.flags[rows] |= np.uint16(int(IntervalFlag.UNCERTAIN))
-    known = samples.time[good]
-    return columns, int(known[-1]) if len(known) else 0
+    newest = len(good) - 1 - int(np.argmax(good[::-1])) if good.any() else None
+    return columns, 0 if newest is None else int(samples.time[newest])
 
 
 def merge(old: Columns, new: Columns, *, respect_imports: bool) -> tuple[Columns, Columns]:
@@ -133,9 +133,11 @@ def merge(old: Columns, new: Columns, *, respect_imports: bool) -> tuple[Columns
         if respect_imports:
             imported = (old.flags[before] & np.uint16(int(IntervalFlag.IMPORTED))) > 0
             wanted &= ~(match & imported & (new.completeness < old.completeness[before]))
-    changed = take(new, wanted)
+    changed = new if wanted.all() else take(new, wanted)
     if len(changed) == 0:
         return old, changed
+    if len(old) == 0:
+        return changed, changed
     stay = np.ones(len(old), np.bool_)
     stay[at[wanted & match]] = False
     return join([take(old, stay), changed]), changed

@@ -14,6 +14,7 @@ from analytics.intervals import Columns, roll_up
 from gateway.kpi.feed import (
     COUNTER,
     QUARTER,
+    Instants,
     SeriesReader,
     columns_of,
     intervals_of,
@@ -57,6 +58,7 @@ class PointFeed:
         self.new_minutes: dict[str, Columns] = {}
         self._next: dict[str, int] = {}
         self._newest_good: dict[str, int] = {}
+        self._day_edges: tuple[tuple[int, int], Instants] | None = None
 
     def refresh(self, reader: SeriesReader, request: Refresh, send: Send) -> None:
         """Bring every point up to `request.closed_until`."""
@@ -170,7 +172,7 @@ class PointFeed:
             return
         begin = period_start(self._zone, Cadence.DAILY, int(fine.start[0]))
         hours = regular_edges(begin, closed, HOUR)
-        days = edges(self._zone, Cadence.DAILY, begin, closed)
+        days = self._days(begin, closed)
         for resolution, edge in (("1h", hours), ("1d", days[days <= closed])):
             if len(edge) < 2:
                 continue
@@ -180,6 +182,12 @@ class PointFeed:
             if len(made):
                 known = _stored(reader, point, resolution, made)
                 send_columns(send, point.series, resolution, merge(known, made, respect_imports=False)[1])
+
+    def _days(self, begin: int, closed: int) -> Instants:
+        """Edges of local days; nearly all points of a refresh ask for the same."""
+        if self._day_edges is None or self._day_edges[0] != (begin, closed):
+            self._day_edges = (begin, closed), edges(self._zone, Cadence.DAILY, begin, closed)
+        return self._day_edges[1]
 
     def _fine(
         self,
