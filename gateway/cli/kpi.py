@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -67,6 +68,65 @@ def show_kpi(kpi: str, config: Path, as_json: bool) -> None:
     click.echo(_table(history or newest, installation.site.timezone))
     for result in newest:
         click.echo(_details(result))
+
+
+@command.command("compute")
+@config_option
+@click.option(
+    "--from", "first", type=click.DateTime(["%Y-%m-%d"]), help="First local day; default: a year ago."
+)
+@click.option("--to", "last", type=click.DateTime(["%Y-%m-%d"]), help="Last local day; default: today.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON list, the oldest period of each KPI first.")
+def compute_kpis(config: Path, first: datetime | None, last: datetime | None, as_json: bool) -> None:
+    """Compute all KPIs again for the periods between two days, with the worker's own code.
+
+    It reads the store beside a running gateway or without one, and stores nothing. Exit code 1 when there is
+    nothing to compute.
+    """
+    from analytics.calendar import day_start
+    from gateway.kpi.offline import compute_between
+
+    installation = load_or_exit(config)
+    zone, now = installation.site.timezone, time.time_ns()
+    start = day_start(zone, first.date()) if first else now - YEAR_NS
+    end = day_start(zone, last.date() + timedelta(days=1)) if last else now
+    if end <= start:
+        raise click.BadParameter("it is before --from", param_hint="--to")
+    results = compute_between(installation, start, min(end, now), now)
+    if as_json:
+        click.echo(json.dumps([_plain(result) for result in results], indent=2))
+    else:
+        click.echo(_table(results, zone) if results else "the store has nothing of these days")
+    raise SystemExit(0 if results else 1)
+
+
+@command.command("explain")
+@click.argument("kpi")
+@config_option
+def explain_kpi(kpi: str, config: Path) -> None:
+    """A KPI's newest figure in words: what it is, its model, what it was made from, what would change it."""
+    from gateway.config.errors import suggest
+    from gateway.kpi.catalogue import catalogue
+    from gateway.kpi.explain import model_in_words, what_would_change_it
+
+    installation = load_or_exit(config)
+    definition = catalogue().get(kpi)
+    if definition is None:
+        raise click.ClickException(f"there is no KPI '{kpi}'; {suggest(kpi, catalogue(), 'there are')}")
+    click.echo(f"{definition.name['en']} ({kpi})\n  {definition.definition}\n  {definition.formula}")
+    results = [r for r in _newest(installation) if r.kpi == kpi and r.cadence == definition.cadence]
+    for result in results:
+        click.echo("")
+        click.echo(_table([result], installation.site.timezone))
+        if words := model_in_words(result):
+            click.echo(f"\nThe model\n  {words}")
+        click.echo(_details(result))
+        click.echo("\nWhat would change it")
+        for sentence in what_would_change_it(result, definition):
+            click.echo(f"  - {sentence}")
+    if not results:
+        click.echo(f"\nNothing has been computed yet. There is no figure when: {definition.undefined}")
+    raise SystemExit(0 if results else 1)
 
 
 def _newest(installation: Installation) -> list[KpiResult]:
