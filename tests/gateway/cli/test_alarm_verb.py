@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from gateway.cli import main
 from gateway.web.server import create_app, serving
-from tests.gateway.web.fake_gateway import FakeGateway, calm, troubled
+from tests.gateway.web.fake_gateway import FakeGateway, troubled
 
 DEMO = str(Path(__file__).parents[3] / "configs" / "demo")
 
@@ -38,5 +38,5 @@ async def test_the_json_list_is_the_apis_own() -> None:
 
 
 async def test_a_building_that_is_well_has_none_and_exits_0() -> None:
-    result = await heyzack_alarm_list(calm())
+    result = await heyzack_alarm_list(FakeGateway())
     assert (result.exit_code, result.output.strip()) == (0, "no alarm")
