@@ -22,6 +22,7 @@ from gateway.kpi.figures import (
     coverage,
     measured,
     periods,
+    periods_between,
     results_of,
     undefined,
 )
@@ -49,8 +50,11 @@ class Inputs:
     started: int
 
 
-def compute_kpis(inputs: Inputs) -> list[KpiResult]:
-    """Every KPI the site can have, each oldest period first. What cannot be computed says why."""
+def compute_kpis(inputs: Inputs, between: tuple[int, int] | None = None) -> list[KpiResult]:
+    """Every KPI the site can have, each oldest period first. What cannot be computed says why.
+
+    between: periods that touch [start, end) [UTC ns] instead of the last 12 complete ones and the current.
+    """
     figures = _figures(inputs)
     results: list[KpiResult] = []
     for name, definition in catalogue().items():
@@ -58,7 +62,12 @@ def compute_kpis(inputs: Inputs) -> list[KpiResult]:
             continue
         cadence = Cadence(definition.cadence)
         closed = inputs.now if name in _UPTIME else inputs.history.end
-        spans = periods(inputs.history.zone, cadence, closed, inputs.history.start)
+        zone, first = inputs.history.zone, inputs.history.start
+        spans = (
+            periods_between(zone, cadence, closed, first, *between)
+            if between is not None
+            else periods(zone, cadence, closed, first)
+        )
         target = inputs.settings.targets.get(name, definition.target)
         results += results_of(definition, target, spans, figures[name], inputs.now, name in CLAIMING)
     return [_entered(result) for result in results]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analytics import framework
-from analytics.calendar import Cadence, last_complete
+from analytics.calendar import Cadence, edges, last_complete
 from analytics.intervals import Columns
 from analytics.quality import completeness
 from gateway.kpi.catalogue import KpiDefinition
@@ -85,6 +85,16 @@ FigureOf = Callable[[Period], Figure | None]
 def periods(zone: ZoneInfo, cadence: Cadence, closed: int, first: int) -> list[Period]:
     """The last 12 complete periods that begin at or after `first`'s, and the current one."""
     found = last_complete(zone, cadence, closed, COMPLETE_PERIODS).tolist()
+    return [
+        Period(cadence, a, b, min(b, closed)) for a, b in pairwise(found) if b > first and min(b, closed) > a
+    ]
+
+
+def periods_between(
+    zone: ZoneInfo, cadence: Cadence, closed: int, first: int, start: int, end: int
+) -> list[Period]:
+    """The periods that touch [start, end) and `first` onwards, as far as they are known at `closed`."""
+    found = edges(zone, cadence, start, end).tolist()
     return [
         Period(cadence, a, b, min(b, closed)) for a, b in pairwise(found) if b > first and min(b, closed) > a
     ]

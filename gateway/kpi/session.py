@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from analytics.availability import heartbeat_spans
 from analytics.calendar import DAY, MINUTE, Cadence, day_start, edges
@@ -17,7 +18,7 @@ from gateway.kpi.compute import Inputs, Settings, compute_kpis
 from gateway.kpi.day_types import public_holidays
 from gateway.kpi.feed import QUARTER, SeriesReader, columns_of, merge, regular_edges, role_intervals
 from gateway.kpi.history import IMPORT, History, RoleHistory
-from gateway.kpi.messages import ComputedKpis, Refresh, RoleModel, SiteModel
+from gateway.kpi.messages import ComputedIntervals, ComputedKpis, Refresh, RoleModel, SiteModel
 from gateway.kpi.points import FOREVER, PointFeed, Send, send_columns
 from gateway.records import KpiResult
 
@@ -53,6 +54,13 @@ class Session:
         self._points.refresh(reader, request, send)
         history = self._refresh_roles(reader, request.closed_until, send)
         self._refresh_kpis(reader, history, request, send)
+
+    def compute(self, reader: SeriesReader, now: int, start: int, end: int) -> list[KpiResult]:
+        """Every KPI of the periods that touch [start, end), from what the store has; nothing is handed on."""
+        request = Refresh(now, now // QUARTER * QUARTER)
+        self._points.refresh(reader, request, _nowhere)
+        history = self._refresh_roles(reader, request.closed_until, _nowhere)
+        return compute_kpis(self._inputs(reader, history, now, min(start, now - UPTIME_BACK)), (start, end))
 
     def _refresh_roles(self, reader: SeriesReader, closed: int, send: Send) -> History:
         """Every role's quarter-hours, hours and days on one grid that begins with a local day.
@@ -109,18 +117,14 @@ class Session:
             send_columns(send, role.series, resolution, changed)
 
     def _refresh_kpis(self, reader: SeriesReader, history: History, request: Refresh, send: Send) -> None:
-        results = compute_kpis(
-            Inputs(
-                history=history,
-                settings=self._settings(),
-                now=request.now,
-                up=self._up(reader, request.now),
-                started=self._started,
-            )
-        )
+        results = compute_kpis(self._inputs(reader, history, request.now, request.now - UPTIME_BACK))
         changed = [result for result in results if self._is_news(result)]
         if changed:
             send(ComputedKpis(tuple(changed)))
+
+    def _inputs(self, reader: SeriesReader, history: History, now: int, since: int) -> Inputs:
+        up, started = self._up(reader, since, now)
+        return Inputs(history=history, settings=self._settings(), now=now, up=up, started=started)
 
     def _is_news(self, result: KpiResult) -> bool:
         key = (result.kpi, result.cadence, result.scope, result.start)
@@ -130,15 +134,13 @@ class Session:
         self._sent[key] = plain
         return True
 
-    def _up(self, reader: SeriesReader, now: int) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
-        """When the gateway is known to have run, from its own signs of life."""
-        self._started = now
+    def _up(self, reader: SeriesReader, since: int, now: int) -> tuple[NDArray[np.int64], int]:
+        """Spans in which the gateway is known to have run, by its own signs of life, and its first."""
         if self._model.heartbeat is None:
-            return np.zeros((0, 2), np.int64)
-        beats = reader.samples(self._model.heartbeat, now - UPTIME_BACK, now + 1).time
-        if len(beats):
-            self._started = int(beats[0])
-        return heartbeat_spans(beats, round(self._model.heartbeat_hold_s * 1e9))
+            return np.zeros((0, 2), np.int64), now
+        beats = reader.samples(self._model.heartbeat, since, now + 1).time
+        spans = heartbeat_spans(beats, round(self._model.heartbeat_hold_s * 1e9))
+        return spans, int(beats[0]) if len(beats) else now
 
     def _settings(self) -> Settings:
         model = self._model
@@ -154,3 +156,7 @@ class Session:
 
     def _day(self, iso: str, after: int = 0) -> int | None:
         return day_start(self._zone, date.fromisoformat(iso) + timedelta(days=after)) if iso else None
+
+
+def _nowhere(message: ComputedIntervals | ComputedKpis) -> None:
+    """What is computed only to look at it."""
