@@ -16,6 +16,7 @@ from drivers.base import (
     Fault,
     FaultCode,
     Memory,
+    NoMemory,
     Now,
     PollGroup,
     PollResult,
@@ -41,7 +42,7 @@ def create(link_name: str, settings: Settings, now: Now, memory: Memory | None =
     """The driver of one Modbus TCP endpoint or serial line, not yet opened."""
     if not isinstance(settings, TcpLinkSettings | RtuLinkSettings):
         raise TypeError(f"link {link_name} has no Modbus settings: {settings!r}")
-    return ModbusDriver(settings, now)
+    return ModbusDriver(settings, now, memory=memory)
 
 
 @dataclass(slots=True)
@@ -73,10 +74,12 @@ class ModbusDriver:
         settings: TcpLinkSettings | RtuLinkSettings,
         now: Now,
         monotonic: Callable[[], float] = time.monotonic,
+        memory: Memory | None = None,
     ) -> None:
         self._settings = settings
         self._now = now
         self._monotonic = monotonic
+        self._memory = memory or NoMemory()
         self._client: Client | None = None
         self._units: dict[str, Unit] = {}
         self._at_once = settings.max_in_flight if isinstance(settings, TcpLinkSettings) else 1
@@ -88,7 +91,7 @@ class ModbusDriver:
     async def assign(self, devices: Sequence[Device]) -> None:
         """Replace the devices. The connection belongs to the link and stays."""
         kept = {name: unit for name, unit in self._units.items() if unit.device in devices}
-        self._units = {device.name: kept.get(device.name) or Unit(device) for device in devices}
+        self._units = {device.name: kept.get(device.name) or self._unit(device) for device in devices}
 
     async def poll(self, group: PollGroup, *, trace: bool = False) -> PollResult:
         unit = self._units[group.device]
@@ -103,6 +106,10 @@ class ModbusDriver:
             self._client.close()
             self._client = None
             await asyncio.sleep(0)  # lets the transport close its socket before the loop ends
+
+    def _unit(self, device: Device) -> Unit:
+        where = self._settings.endpoint
+        return Unit(device, self._memory, where, now_s=self._now() / 1e9, monotonic=self._monotonic())
 
     async def _read(self, unit: Unit, group: PollGroup) -> _Reading:
         """Ask for all blocks; split and ask again what is refused, until nothing more is learned.
@@ -121,7 +128,8 @@ class ModbusDriver:
         if reading.has_data:
             unit.has_answered = True
             if learned is not before:
-                unit.remember(settle(before, learned, reading.answers), self._monotonic())
+                lesson = settle(before, learned, reading.answers)
+                unit.remember(lesson, now_s=self._now() / 1e9, monotonic=self._monotonic())
         return reading
 
     async def _ask(self, unit: Unit, reading: _Reading) -> None:

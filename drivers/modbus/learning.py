@@ -17,9 +17,9 @@ Answers = Mapping[Span, Answer]
 def conclude(plan: Plan, answers: Answers, learned: Learned) -> Learned:
     """What is known after these answers; the same object when they taught nothing.
 
-    A block with an illegal address is split; a single point that is refused is a hole. An illegal value
-    for a block longer than its points need is a length limit. Every conclusion makes some block smaller,
-    so asking again comes to an end.
+    A block with an illegal address is split; a single point that is refused is a hole. An illegal value for
+    several points is a length limit, for a single one a hole too: some devices say so. Every conclusion makes
+    some block smaller, so asking again comes to an end.
     """
     for block in plan.blocks:
         answer = answers.get(block.key)
@@ -33,19 +33,29 @@ def conclude(plan: Plan, answers: Answers, learned: Learned) -> Learned:
 
 
 def settle(before: Learned, after: Learned, answers: Answers) -> Learned:
-    """What is worth remembering when a poll's splitting is done.
+    """What is worth remembering when a poll's splitting is done: the causes, not the way to them.
 
-    A hole explains why the blocks around it were refused: their fences served to find it and are dropped,
-    for a hole is a fence itself. What was refused without a hole keeps its fence: its gap is illegal.
+    A refusal is explained by a hole inside the refused span, for a hole is a fence itself; or by a fence that
+    a shorter refused span proved. Fences and length limits that only served to find those are dropped. What
+    was refused without a hole keeps its fence: the gap there is illegal.
     """
     found = after.holes - before.holes
-    refused = [span for span, answer in answers.items() if isinstance(answer, ExceptionAnswer)]
-    dropped = {
-        (table, fence)
-        for table, fence in after.fences - before.fences
-        if _explained(min((s for s in refused if _reaches_across(s, table, fence)), key=_length), found)
+    refused = {
+        span: answer.exception for span, answer in answers.items() if isinstance(answer, ExceptionAnswer)
     }
-    return replace(after, fences=after.fences - dropped)
+    across = [
+        (min((span for span in refused if _reaches_across(span, *fence)), key=_length), fence)
+        for fence in after.fences - before.fences
+    ]
+    proved: set[tuple[Table, int]] = set()
+    for span, fence in sorted(across, key=lambda pair: (_length(pair[0]), pair[1])):
+        if not _explained(span, found) and not any(_reaches_across(span, *known) for known in proved):
+            proved.add(fence)
+    settled = replace(after, fences=before.fences | proved)
+    too_long = [span for span, exception in refused.items() if exception == ILLEGAL_VALUE]
+    if all(_explained(span, found) for span in too_long):
+        settled = replace(settled, max_registers=before.max_registers, max_bits=before.max_bits)
+    return settled
 
 
 def _reaches_across(span: Span, table: Table, fence: int) -> bool:
@@ -63,7 +73,7 @@ def _length(span: Span) -> int:
 
 def _shorter(block: ReadBlock, plan: Plan, learned: Learned) -> Learned:
     if fence_for(block, plan) is None:
-        return learned
+        return learned.missing(_spans(block, plan))
     return learned.limited(block.table, min(learned.limit(block.table), max(1, block.count // 2)))
 
 

@@ -117,6 +117,10 @@ class TcpLinkSettings(_LinkSettings):
     connect_timeout: Duration = 3.0
     max_in_flight: int = Field(default=1, ge=1, le=32)
 
+    @property
+    def endpoint(self) -> str:
+        return f"{self.host}:{self.port}"
+
 
 class RtuLinkSettings(_LinkSettings):
     """One serial line. One garbled frame in an hour is normal on RS-485, hence one retry."""
@@ -127,6 +131,10 @@ class RtuLinkSettings(_LinkSettings):
     stopbits: Literal[1, 2] = 1
     bytesize: Literal[7, 8] = 8
     retries: int = Field(default=1, ge=0, le=5)
+
+    @property
+    def endpoint(self) -> str:
+        return self.port
 
 
 class DeviceSettings(Settings):
