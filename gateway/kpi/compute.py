@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import msgspec
 import numpy as np
@@ -27,7 +27,7 @@ from gateway.kpi.figures import (
     undefined,
 )
 from gateway.kpi.history import History
-from gateway.kpi.models import Models
+from gateway.kpi.models import Fits, Models
 from gateway.records import KpiResult, Status
 
 __all__ = ["Inputs", "Settings", "compute_kpis"]
@@ -41,13 +41,14 @@ SAME_END_NS = 60 * 10**9
 @dataclass(frozen=True, slots=True)
 class Inputs:
     """What KPIs are made from. up: spans [UTC ns] in which the gateway ran; started: its first sign of
-    life."""
+    life. fits: models of earlier refreshes, kept by the caller."""
 
     history: History
     settings: Settings
     now: int
     up: NDArray[np.int64]
     started: int
+    fits: Fits = field(default_factory=dict)
 
 
 def compute_kpis(inputs: Inputs, between: tuple[int, int] | None = None) -> list[KpiResult]:
@@ -78,7 +79,7 @@ _UPTIME = frozenset({"system_uptime", "mtbf", "mttr"})
 
 def _figures(inputs: Inputs) -> Mapping[str, FigureOf]:
     history, settings = inputs.history, inputs.settings
-    models = Models(history, settings)
+    models = Models(history, settings, inputs.fits)
     energy = EnergyFigures(history, settings, models)
     environment = EnvironmentFigures(history, settings, models)
     operation = _Operation(inputs)

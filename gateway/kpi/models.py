@@ -21,6 +21,7 @@ from gateway.kpi.figures import Settings
 from gateway.kpi.history import GAS, IMPORT, OCCUPANCY, TEMPERATURE, WATER, History
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 MAX_MISSING_DAYS = 37
 BASELINE_DAYS = 365
@@ -68,12 +69,21 @@ class HourlyFit:
         return framework.evidence(self.cv, self.nmbe, fsu, hourly=True)
 
 
-class Models:
-    """Baseline models over [settings.baseline_start, settings.baseline_end)."""
+Fits = dict[int, tuple[SeasonalTowt, Floats]]
+"""Hourly models and what they predict of unseen hours, by a digest of all they were fitted on."""
+FITS_KEPT = 8
 
-    def __init__(self, history: History, settings: Settings) -> None:
+
+class Models:
+    """Baseline models over [settings.baseline_start, settings.baseline_end).
+
+    fits: kept by the caller from one refresh to the next, because a baseline hardly ever changes.
+    """
+
+    def __init__(self, history: History, settings: Settings, fits: Fits | None = None) -> None:
         self._history = history
         self._settings = settings
+        self._fits: Fits = {} if fits is None else fits
 
     @cached_property
     def obstacle(self) -> str:
@@ -164,19 +174,32 @@ class Models:
         history = self._history
         rows = history.hour_rows(start, end)
         temperature = history.hourly_mean(TEMPERATURE)
-        model = fit_seasonal(history.hour_of_week[rows], history.month[rows], temperature[rows], load[rows])
-        if not any(model.months):
-            return None
-        predicted = model.predict(history.hour_of_week, temperature, history.month)
-        unseen = predict_held_out(
+        model, unseen = self._fit(
             history.hour_of_week[rows],
             history.month[rows],
             history.day_of_month[rows] // 7 % 2,
             temperature[rows],
             load[rows],
-            model,
         )
+        if not any(model.months):
+            return None
+        predicted = model.predict(history.hour_of_week, temperature, history.month)
         return _hourly_fit(model, predicted, unseen, load, temperature, rows, history)
+
+    def _fit(
+        self, hour_of_week: Ints, month: Ints, week: Ints, temperature: Floats, load: Floats
+    ) -> tuple[SeasonalTowt, Floats]:
+        """The model of these hours and each of them as predicted without its week."""
+        columns = (hour_of_week, month, week, temperature, load)
+        digest = hash(tuple(column.tobytes() for column in columns))
+        found = self._fits.get(digest)
+        if found is None:
+            model = fit_seasonal(hour_of_week, month, temperature, load)
+            found = model, predict_held_out(hour_of_week, month, week, temperature, load, model)
+            while len(self._fits) >= FITS_KEPT:
+                del self._fits[next(iter(self._fits))]
+            self._fits[digest] = found
+        return found
 
 
 def _hourly_fit(

@@ -19,6 +19,7 @@ from gateway.kpi.day_types import public_holidays
 from gateway.kpi.feed import QUARTER, SeriesReader, columns_of, merge, regular_edges, role_intervals
 from gateway.kpi.history import IMPORT, History, RoleHistory
 from gateway.kpi.messages import ComputedIntervals, ComputedKpis, Refresh, RoleModel, SiteModel
+from gateway.kpi.models import Fits
 from gateway.kpi.points import FOREVER, PointFeed, Send, send_columns
 from gateway.records import KpiResult
 
@@ -44,6 +45,7 @@ class Session:
         self._points = PointFeed(points, self._zone, self._members, by_minute)
         self._made: dict[tuple[int, str], Columns] = {}
         self._minutes: Columns | None = None
+        self._fits: Fits = {}
         self._sent: dict[tuple[str, str, str, int], KpiResult] = {}
 
     def refresh(self, reader: SeriesReader, request: Refresh, send: Send) -> None:
@@ -124,7 +126,7 @@ class Session:
 
     def _inputs(self, reader: SeriesReader, history: History, now: int, since: int) -> Inputs:
         up, started = self._up(reader, since, now)
-        return Inputs(history=history, settings=self._settings(), now=now, up=up, started=started)
+        return Inputs(history, self._settings(), now, up, started, self._fits)
 
     def _is_news(self, result: KpiResult) -> bool:
         key = (result.kpi, result.cadence, result.scope, result.start)
