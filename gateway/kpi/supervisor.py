@@ -43,6 +43,9 @@ SETTLE_S = 30.0
 STOP_S = 3.0
 RETRY_S = 1.0
 """How soon a failed refresh is tried again; each further failure doubles it, up to a quarter-hour."""
+BLOCKS_AT_ONCE = 128
+"""Series whose new intervals are committed together: one commit each would be 20,000 on a large site, every
+quarter-hour; more at once would keep samples waiting for the disk."""
 BULK_ROWS = 2_000
 KEPT_PERIODS = 14
 """How many periods of each KPI stay in memory for the page; the store has them all."""
@@ -187,8 +190,10 @@ class KpiWorker:
         done = False
         try:
             await self._send(request)
+            waiting: list[IntervalBlock] = []
             while not isinstance(message := await self._receive(), Done):
-                await self._take(message)
+                await self._take(message, waiting)
+            await self._put(waiting)
             self.last_seconds = message.seconds
             done = not message.error
         finally:
@@ -205,13 +210,27 @@ class KpiWorker:
             # The worker's own state may be half changed: a new session reads the store again.
             self._told = None
 
-    async def _take(self, message: FromWorker) -> None:
+    async def _take(self, message: FromWorker, waiting: list[IntervalBlock]) -> None:
+        """Store what the worker found; a few intervals wait in `waiting` for those of other series."""
         if isinstance(message, ComputedIntervals):
             block = message.block()
-            await self._store.put_intervals([block], bulk=len(block.intervals) > BULK_ROWS)
+            if len(block.intervals) > BULK_ROWS:
+                await self._put(waiting)
+                await self._store.put_intervals([block], bulk=True)
+                return
+            waiting.append(block)
+            rows = sum(len(block.intervals) for block in waiting)
+            if len(waiting) >= BLOCKS_AT_ONCE or rows > BULK_ROWS:
+                await self._put(waiting)
         elif isinstance(message, ComputedKpis):
+            await self._put(waiting)
             await self._store.append_records(message.results)
             self._remember(message.results)
+
+    async def _put(self, waiting: list[IntervalBlock]) -> None:
+        if waiting:
+            await self._store.put_intervals(waiting)
+            waiting.clear()
 
     def _remember(self, results: Iterable[KpiResult]) -> None:
         for result in results:
