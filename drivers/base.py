@@ -234,11 +234,16 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class WriteResult:
-    """What became of a write: accepted when `fault` is None. read_back: the value found right after it."""
+    """What became of a write: accepted when `fault` is None.
+
+    read_back: the value found right after it. active_priority: the slot in force then, None where there is
+    none; one above the command's (a smaller number) says that somebody else holds the point.
+    """
 
     latency_s: float
     fault: Fault | None = None
     read_back: float | None = None
+    active_priority: int | None = None
 
 
 class Writer(Protocol):
