@@ -90,6 +90,7 @@ class BacnetDevice:
         self._now = now
         self._app: Any = None
         self._objects: list[tuple[ServedPoint, Any]] = []
+        self._values: list[float] = []
         self._off_wire = False
         self._refreshed: int | None = None
         self._ticker: asyncio.Task[None] | None = None
@@ -104,6 +105,7 @@ class BacnetDevice:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.bind((str(self.host.ip), self.port))
         self._objects = [(point, _object(point)) for point in self._points]
+        self._values = [math.nan] * len(self._objects)
         device = DeviceObject(
             objectIdentifier=("device", self.instance),
             objectName=self.name,
@@ -167,8 +169,10 @@ class BacnetDevice:
         self._off_wire = any(math.isnan(value) for value in values)
         if self._off_wire:
             return
-        for (_, served), value in zip(self._objects, values, strict=True):
-            _set(served, value)
+        for (_, served), value, before in zip(self._objects, values, self._values, strict=True):
+            if value != before:  # setting a property costs far more than computing its value
+                _set(served, value)
+        self._values = values
 
 
 def _object(point: ServedPoint) -> Any:

@@ -18,26 +18,32 @@ from drivers.base import (
     Fault,
     FaultCode,
     Memory,
+    NoMemory,
     Now,
     PollGroup,
     PollResult,
     Quality,
     Settings,
+    Write,
+    WriteResult,
     all_bad,
 )
 
 if TYPE_CHECKING:
     from drivers.bacnet.link import Link
-    from drivers.base import Driver
+    from drivers.base import Driver, Writer
 
 
 class BacnetDriver:
-    """One BACnet/IP port of the gateway. Satisfies drivers.base.Driver."""
+    """One BACnet/IP port of the gateway. Satisfies drivers.base.Driver and Writer."""
 
-    def __init__(self, link_name: str, settings: LinkSettings, now: Now) -> None:
+    def __init__(
+        self, link_name: str, settings: LinkSettings, now: Now, memory: Memory | None = None
+    ) -> None:
         self.link_name = link_name
         self.settings = settings
         self._now = now
+        self._memory = memory or NoMemory()
         self._link: Link | None = None
         self._devices: Sequence[Device] = ()
 
@@ -51,7 +57,7 @@ class BacnetDriver:
         if self._link is not None:
             return
         module = await asyncio.to_thread(import_module, "drivers.bacnet.link")
-        self._link = await module.Link.open(self.settings, deliver, self._now)
+        self._link = await module.Link.open(self.settings, deliver, self._now, self._memory)
         self._link.assign(self._devices)
 
     async def assign(self, devices: Sequence[Device]) -> None:
@@ -65,6 +71,12 @@ class BacnetDriver:
             return all_bad(group, self._now(), fault, Quality.COMM_LOST, 0.0)
         return await self._link.poll(group, trace=trace)
 
+    async def write(self, command: Write) -> WriteResult:
+        """Command one point and read back what became of it; a refusal is the result's fault."""
+        if self._link is None:
+            return WriteResult(0.0, Fault(FaultCode.NO_ANSWER, f"link {self.link_name} is not open"))
+        return await self._link.write(command)
+
     async def close(self) -> None:
         link, self._link = self._link, None
         if link is not None:
@@ -73,8 +85,9 @@ class BacnetDriver:
 
 if TYPE_CHECKING:
     _conforms: type[Driver] = BacnetDriver
+    _writes: type[Writer] = BacnetDriver
 
 
 def create(link_name: str, settings: Settings, now: Now, memory: Memory | None = None) -> BacnetDriver:
     """A driver for one link, not yet opened."""
-    return BacnetDriver(link_name, cast(LinkSettings, settings), now)
+    return BacnetDriver(link_name, cast(LinkSettings, settings), now, memory)

@@ -14,16 +14,20 @@ from drivers.bacnet.session import DeviceSession
 from drivers.bacnet.settings import DeviceSettings, LinkSettings, PointSettings
 from drivers.bacnet.stack import BACPYPES_VERSION, Stack
 from drivers.bacnet.stock import StockReader
+from drivers.bacnet.writing import write
 from drivers.base import (
     Deliver,
     Device,
     Fault,
     FaultCode,
+    Memory,
     Now,
     Point,
     PollGroup,
     PollResult,
     Quality,
+    Write,
+    WriteResult,
     all_bad,
 )
 
@@ -33,18 +37,21 @@ _log = logging.getLogger(__name__)
 class Link:
     """An open BACnet/IP port. `stack` is for discovery."""
 
-    def __init__(self, stack: Stack, settings: LinkSettings, deliver: Deliver, now: Now) -> None:
+    def __init__(
+        self, stack: Stack, settings: LinkSettings, deliver: Deliver, now: Now, memory: Memory
+    ) -> None:
         self.stack = stack
         self._settings = settings
         self._now = now
+        self._memory = memory
         self._reader = install(stack.app, BACPYPES_VERSION) or StockReader(stack.app)
         self._sessions: dict[str, DeviceSession] = {}
         self._cov = CovSubscriptions(stack.app, deliver, now)
 
     @classmethod
-    async def open(cls, settings: LinkSettings, deliver: Deliver, now: Now) -> Link:
+    async def open(cls, settings: LinkSettings, deliver: Deliver, now: Now, memory: Memory) -> Link:
         """Start the stack; raises LinkError."""
-        return cls(await Stack.open(settings), settings, deliver, now)
+        return cls(await Stack.open(settings), settings, deliver, now, memory)
 
     def assign(self, devices: Sequence[Device]) -> None:
         """Replace the device set; a device with the settings it had keeps its session."""
@@ -62,6 +69,12 @@ class Link:
         self._cov.watch(result)
         return result
 
+    async def write(self, command: Write) -> WriteResult:
+        session = self._sessions.get(command.point.device)
+        if session is None:
+            return WriteResult(0.0, Fault(FaultCode.DEVICE_ERROR, "the device is not assigned to this link"))
+        return await write(session, command)
+
     async def close(self) -> None:
         await self._cov.close()
         await self.stack.close()
@@ -76,7 +89,9 @@ class Link:
         known = self._sessions.get(device.name)
         if known is not None and known.settings == settings:
             return known
-        return DeviceSession(device.name, settings, self._settings, self.stack.app, self._reader, self._now)
+        return DeviceSession(
+            device.name, settings, self._settings, self.stack.app, self._reader, self._now, self._memory
+        )
 
     def _wanted(self, devices: Sequence[Device]) -> Iterator[tuple[DeviceSession, Point, Reference]]:
         """The points that ask for change of value: present values only, that is what SubscribeCOV reports."""

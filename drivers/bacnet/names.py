@@ -99,6 +99,7 @@ PROPERTIES: dict[str, int] = {
 
 PRESENT_VALUE = PROPERTIES["present-value"]
 STATUS_FLAGS = PROPERTIES["status-flags"]
+PRIORITY_ARRAY = PROPERTIES["priority-array"]
 
 MAX_INSTANCE = 4_194_302
 """4194303 is the wildcard of Who-Is and device lookups, never an object's own number."""
@@ -109,18 +110,28 @@ _ERRORS: dict[tuple[int, int], FaultCode] = {
     (2, 42): FaultCode.NO_SUCH_OBJECT,  # property, invalid-array-index
     (2, 50): FaultCode.NO_SUCH_OBJECT,  # property, property-is-not-an-array
     (2, 27): FaultCode.DENIED,  # property, read-access-denied
+    (2, 40): FaultCode.DENIED,  # property, write-access-denied
+    (2, 9): FaultCode.REFUSED,  # property, invalid-data-type
+    (2, 37): FaultCode.REFUSED,  # property, value-out-of-range
+    (5, 80): FaultCode.REFUSED,  # services, parameter-out-of-range
     (4, 26): FaultCode.DENIED,  # security, password-failure
 }
 _ERROR_CLASSES = ("device", "object", "property", "resources", "security", "services", "vt", "communication")
 _ERROR_CODES: dict[int, str] = {
     3: "device-busy",
+    9: "invalid-data-type",
     25: "operational-problem",
     27: "read-access-denied",
     31: "unknown-object",
     32: "unknown-property",
+    37: "value-out-of-range",
+    40: "write-access-denied",
     42: "invalid-array-index",
-    47: "cov-subscription-failed",
+    43: "cov-subscription-failed",
+    44: "not-cov-property",
+    45: "optional-functionality-not-supported",
     50: "property-is-not-an-array",
+    80: "parameter-out-of-range",
 }
 
 

@@ -24,7 +24,16 @@ class Reference(NamedTuple):
     array_index: int | None = None
 
     def __str__(self) -> str:
-        return f"{self.object_type},{self.instance} property {self.property}"
+        """'0,3,85', and '1,3,87,8' for an element of an array."""
+        return ",".join(str(part) for part in self if part is not None)
+
+    @classmethod
+    def parse(cls, text: str) -> Reference:
+        """The reverse of str(). Raises ValueError."""
+        numbers = [int(part) for part in text.split(",")]
+        if len(numbers) not in (3, 4):
+            raise ValueError(f"{text!r} is no reference")
+        return cls(*numbers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +67,34 @@ def reference_of(settings: PointSettings) -> Reference:
 
 
 def build_plan(
-    points: Sequence[Point], max_batch: int, *, status_flags: bool = False, apart: Collection[int] = ()
+    points: Sequence[Point],
+    max_batch: int,
+    *,
+    status_flags: bool = False,
+    apart: Collection[Reference] = (),
 ) -> tuple[ReadRequest, ...]:
     """Requests of at most `max_batch` points each, objects in order so that their properties share a header.
 
-    apart: series ids that the device has refused before. They are asked for in requests of their own, so
+    apart: what the device has refused before. It is asked for in requests of its own, so
     that a device which answers one unknown object with an error for all does not take the others along.
     """
-    order = sorted(range(len(points)), key=lambda row: _sort_key(reference_of(_settings(points[row]))))
-    well = [row for row in order if points[row].series not in apart]
-    ill = [row for row in order if points[row].series in apart]
+    references = [reference_of(_settings(point)) for point in points]
+    order = sorted(range(len(points)), key=lambda row: _sort_key(references[row]))
+    well = [row for row in order if references[row] not in apart]
+    ill = [row for row in order if references[row] in apart]
     return tuple(
         _request(points, rows[start : start + max_batch], status_flags)
         for rows in (well, ill)
         for start in range(0, len(rows), max_batch)
+    )
+
+
+def request_of(references: Sequence[Reference]) -> ReadRequest:
+    """A request for references that belong to no poll; its rows count from 0 in their order."""
+    order = np.arange(len(references), dtype=np.intp)
+    encoded = encode_references(references)
+    return ReadRequest(
+        tuple(references), encoded, order, order, np.full_like(order, -1), AnswerDecoder(references)
     )
 
 

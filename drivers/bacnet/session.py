@@ -1,11 +1,11 @@
-"""One device: where it is, what it can do, and how it is asked. Nothing here outlives its link."""
+"""One device: where it is, what it can do, and how it is asked. What it cannot do is remembered (quirks)."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, cast
 
 from bacpypes3.apdu import ErrorPDU, ErrorRejectAbortNack
 from bacpypes3.pdu import Address
@@ -13,11 +13,12 @@ from bacpypes3.primitivedata import ObjectIdentifier
 
 from drivers.bacnet.codec import Answer, GarbledAnswer
 from drivers.bacnet.faults import fault_of, is_silence, is_too_big, knows_no_multiple
-from drivers.bacnet.plan import ReadRequest, build_plan
+from drivers.bacnet.plan import ReadRequest, Reference, build_plan, reference_of, request_of
+from drivers.bacnet.quirks import ALL_OR_NOTHING, BATCH, NO_MULTIPLE, Quirks
 from drivers.bacnet.reading import Reading
-from drivers.bacnet.settings import DeviceSettings, LinkSettings
+from drivers.bacnet.settings import DeviceSettings, LinkSettings, PointSettings
 from drivers.bacnet.stock import StockReader
-from drivers.base import Fault, FaultCode, Now, PollGroup, PollResult
+from drivers.base import Fault, FaultCode, Memory, NoMemory, Now, Point, PollGroup, PollResult
 
 _log = logging.getLogger(__name__)
 
@@ -45,7 +46,14 @@ class DeviceSession:
     """Reads one device and remembers what it learned: its address, its batch size, what it refuses."""
 
     def __init__(
-        self, name: str, settings: DeviceSettings, link: LinkSettings, app: Any, reader: Reader, now: Now
+        self,
+        name: str,
+        settings: DeviceSettings,
+        link: LinkSettings,
+        app: Any,
+        reader: Reader,
+        now: Now,
+        memory: Memory | None = None,
     ) -> None:
         self.name = name
         self.settings = settings
@@ -57,10 +65,12 @@ class DeviceSession:
         self._address: Any = None
         self._finding = asyncio.Lock()
         self._limit = asyncio.Semaphore(settings.max_in_flight)
-        self._batch = settings.max_batch
-        self._singly = False
-        self._all_or_nothing = False
-        self._refused: frozenset[int] = frozenset()
+        self.quirks = Quirks(name, settings.device_instance, memory or NoMemory(), now)
+        self._batch = self.quirks.batch(settings.max_batch)
+        self._singly = self.quirks.recall(NO_MULTIPLE) is not None
+        refused = self.quirks.recall(ALL_OR_NOTHING)
+        self._all_or_nothing = refused is not None
+        self._refused = _references(refused or "")
         self._plans: dict[float, tuple[PollGroup, tuple[ReadRequest, ...]]] = {}
 
     @property
@@ -93,6 +103,20 @@ class DeviceSession:
         address = await self.locate()
         async with self._limit, asyncio.timeout(self._patience()):
             return await self._app.request(build(address))
+
+    async def fetch(self, references: Sequence[Reference]) -> Answer:
+        """Read a few references beside the polls. Raises what request() raises, and GarbledAnswer."""
+        address = await self.locate()
+        request = request_of(references)
+        async with self._limit:
+            if not self._singly:
+                try:
+                    return await self._ask(address, request, False)
+                except ErrorRejectAbortNack as refusal:
+                    if is_silence(refusal):
+                        raise
+            async with asyncio.timeout(self._patience() * len(references)):
+                return await self._stock.read_singly(address, request)
 
     async def locate(self) -> Any:
         """The device's address: its static binding, checked once, or found by Who-Is. Raises Unreachable."""
@@ -174,15 +198,17 @@ class DeviceSession:
         if knows_no_multiple(refusal) and not self._singly:
             _log.info("device %s has no ReadPropertyMultiple: reading its points one by one", self.name)
             self._singly = True
+            self.quirks.learn(NO_MULTIPLE, "1")
             return True
         if len(request.rows) < 2:
             return False
         if is_too_big(refusal):
             self._batch = min(self._batch, (len(request.rows) + 1) // 2)
             self._plans.clear()
+            self.quirks.learn(BATCH, str(self._batch))
             _log.info("device %s: answers get too big, now %d points a request", self.name, self._batch)
             return True
-        asked_apart = all(group.points[row].series in self._refused for row in request.rows.tolist())
+        asked_apart = all(_reference(group.points[row]) in self._refused for row in request.rows.tolist())
         if isinstance(refusal, ErrorPDU) and fault_of(refusal).code in _LASTING and not asked_apart:
             self._all_or_nothing = True
             return True
@@ -199,11 +225,25 @@ class DeviceSession:
             self._address = None
         if not self._all_or_nothing:
             return
-        refused = reading.refused(_LASTING)
-        others = self._refused - {point.series for point in group.points}
-        if refused | others != self._refused:
-            self._refused = frozenset(refused | others)
+        bad = reading.refused(_LASTING)
+        refused = {_reference(point) for point in group.points if point.series in bad}
+        refused |= self._refused - {_reference(point) for point in group.points}
+        if refused != self._refused:
+            self._refused = frozenset(refused)
             self._plans.clear()
+            self.quirks.learn(ALL_OR_NOTHING, " ".join(sorted(map(str, refused))))
 
     def _patience(self) -> float:
         return (self._link.retries + 1) * self._link.apdu_timeout + SEGMENTS_S
+
+
+def _reference(point: Point) -> Reference:
+    return reference_of(cast(PointSettings, point.source))
+
+
+def _references(text: str) -> frozenset[Reference]:
+    """References as they were remembered; what cannot be read is forgotten."""
+    try:
+        return frozenset(Reference.parse(part) for part in text.split())
+    except ValueError:
+        return frozenset()

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from bacpypes3.apdu import ErrorPDU, ErrorRejectAbortNack
-from bacpypes3.basetypes import ErrorType, PropertyIdentifier, PropertyReference
+from bacpypes3.basetypes import ErrorType, PriorityValue, PropertyIdentifier, PropertyReference
 from bacpypes3.constructeddata import AnyAtomic
 from bacpypes3.primitivedata import BitString, Null, ObjectIdentifier
 
@@ -87,6 +87,8 @@ def _number(item: Any) -> tuple[float, State]:
         return nan, State.ERROR
     if isinstance(item, AnyAtomic):
         item = item.get_value()
+    if isinstance(item, PriorityValue):
+        item = getattr(item, item._choice)
     if isinstance(item, BitString):
         return float(sum(1 << (7 - place) for place, bit in enumerate(item[:8]) if bit)), State.VALUE
     if isinstance(item, Null):

@@ -6,12 +6,13 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
 import pytest
 
 from drivers.bacnet.driver import BacnetDriver, create
 from drivers.bacnet.settings import DeviceSettings, LinkSettings, PointSettings
-from drivers.base import Delivery, Device, Point, PollGroup
+from drivers.base import Delivery, Device, Kind, Point, PollGroup
 from simulators.bacnet import BacnetDevice
 from simulators.base import ServedPoint
 
@@ -22,21 +23,41 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+class Notebook:
+    """A memory that outlives drivers, as the gateway's catalogue does."""
+
+    def __init__(self) -> None:
+        self.notes: dict[str, str] = {}
+
+    def recall(self, key: str) -> str | None:
+        return self.notes.get(key)
+
+    def learn(self, key: str, value: str | None) -> None:
+        if value is None:
+            self.notes.pop(key, None)
+        else:
+            self.notes[key] = value
+
+
 class Bench:
     """One controller (instance 1201), one driver, and what the driver delivered unasked.
 
     values: what the controller's points are worth now, by object; change them at will.
     """
 
-    def __init__(self, values: dict[str, float]) -> None:
+    def __init__(self, values: dict[str, float], **link: object) -> None:
         self.values = values
         self.port = _free_port()
-        self.link = LinkSettings(
-            address="127.0.0.1/24", port=_free_port(), apdu_timeout=0.2, retries=0, who_is_timeout=0.2
+        usual = {"apdu_timeout": 0.2, "retries": 0, "who_is_timeout": 0.2}
+        self.link = LinkSettings.model_validate(
+            {"address": "127.0.0.1/24", "port": _free_port()} | usual | link
         )
         self.controller = BacnetDevice("127.0.0.1", self.port, 1201, "ahu-1", self._served(), time.time_ns)
-        self.driver: BacnetDriver = create("bms", self.link, time.time_ns)
+        self.memory = Notebook()
+        self.driver: BacnetDriver = create("bms", self.link, time.time_ns, self.memory)
         self.delivered: list[Delivery] = []
+        self.requests: list[int] = []
+        """Service choices of the confirmed requests that the controller got."""
 
     def _served(self) -> list[ServedPoint]:
         def value_of(name: str) -> Callable[[int], float]:
@@ -47,13 +68,36 @@ class Bench:
     async def deliver(self, delivery: Delivery) -> None:
         self.delivered.append(delivery)
 
+    def listen(self) -> None:
+        """Note the services that the controller is asked for from now on."""
+        access_point = self.controller.application.asap
+        stock = access_point.confirmation
+
+        async def confirmation(pdu: Any) -> None:
+            if pdu.pduData[0] >> 4 == 0:  # a confirmed request, not yet decoded
+                self.requests.append(pdu.pduData[3])
+            await stock(pdu)
+
+        access_point.confirmation = confirmation
+
+    async def restart(self) -> None:
+        """End the driver and start another one with the same memory, as a restart of the gateway does."""
+        await self.driver.close()
+        self.driver = create("bms", self.link, time.time_ns, self.memory)
+        await self.driver.open(self.deliver)
+
     async def assign(
-        self, objects: Sequence[str | PointSettings], *, cov: float | None = None, **settings: object
+        self,
+        objects: Sequence[str | PointSettings],
+        *,
+        cov: float | None = None,
+        kind: Kind = Kind.GAUGE,
+        **settings: object,
     ) -> PollGroup:
         """Give the driver this one device; series ids count from 0 in the order of `objects`."""
         sources = [PointSettings(object=item) if isinstance(item, str) else item for item in objects]
         points = tuple(
-            Point(series, "ahu-1", f"p{series}", source, "temperature", "degC", "degC", cov=cov)
+            Point(series, "ahu-1", f"p{series}", source, "temperature", "degC", "degC", kind, cov)
             for series, source in enumerate(sources)
         )
         group = PollGroup("ahu-1", 1.0, points)
@@ -62,7 +106,7 @@ class Bench:
         return group
 
 
-MakeBench = Callable[[dict[str, float]], AbstractAsyncContextManager[Bench]]
+MakeBench = Callable[..., AbstractAsyncContextManager[Bench]]
 
 
 @pytest.fixture
@@ -73,8 +117,8 @@ def free_port() -> Callable[[], int]:
 @pytest.fixture
 def bench() -> MakeBench:
     @asynccontextmanager
-    async def make(values: dict[str, float]) -> AsyncIterator[Bench]:
-        made = Bench(values)
+    async def make(values: dict[str, float], **link: object) -> AsyncIterator[Bench]:
+        made = Bench(values, **link)
         await made.controller.start()
         try:
             await made.driver.open(made.deliver)

@@ -27,7 +27,8 @@ objects = st.lists(
 @given(objects, st.integers(1, 60), st.booleans(), st.sets(st.integers(0, 119)))
 def test_every_point_is_asked_for_once_and_finds_its_value(wanted, max_batch, status_flags, apart):
     points = _points(wanted)
-    plan = build_plan(points, max_batch, status_flags=status_flags, apart=apart)
+    ill = {reference_of(points[row].source) for row in apart if row < len(points)}
+    plan = build_plan(points, max_batch, status_flags=status_flags, apart=ill)
     rows = [row for request in plan for row in request.rows.tolist()]
     assert sorted(rows) == list(range(len(points)))
     for request in plan:
@@ -52,7 +53,9 @@ def test_fifty_points_are_one_request():
 
 
 def test_refused_points_are_asked_for_apart():
-    plan = build_plan(_points([f"analog-input,{i}" for i in range(6)]), 50, apart={1, 4})
+    plan = build_plan(
+        _points([f"analog-input,{i}" for i in range(6)]), 50, apart={Reference(0, 1, 85), Reference(0, 4, 85)}
+    )
     assert [sorted(request.rows.tolist()) for request in plan] == [[0, 2, 3, 5], [1, 4]]
 
 
