@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,8 +24,12 @@ class FoundUnit:
     register_0: str
 
 
-async def modbus_units(driver: str, settings: Settings, unit_ids: Iterable[int]) -> list[FoundUnit]:
+async def modbus_units(
+    driver: str, settings: Settings, unit_ids: Iterable[int], asked: Callable[[], None] = lambda: None
+) -> list[FoundUnit]:
     """Ask each unit for one holding register, one after the other. Raises LinkError.
+
+    asked: called after each, for a progress bar.
 
     Each has a link of its own, so that a silent unit's back-off is not held against the next.
     """
@@ -43,6 +47,7 @@ async def modbus_units(driver: str, settings: Settings, unit_ids: Iterable[int])
             result = await link.poll(group, trace=True)
         finally:
             await link.close()
+            asked()
         fault = result.fault or result.point_faults.get(0)
         if fault is None or fault.code not in _ABSENT:
             said = result.raw.get(0, "") if fault is None else f"{fault.code} {fault.detail}".strip()
@@ -50,9 +55,13 @@ async def modbus_units(driver: str, settings: Settings, unit_ids: Iterable[int])
     return found
 
 
+MOST_PAYLOAD = 64 << 10
+"""Bytes of a message that are kept: more is no reading of a sensor."""
+
+
 @dataclass(frozen=True, slots=True)
 class FoundTopic:
-    """A topic that carried a message while we listened. payload: the newest, as text, shortened."""
+    """A topic that carried a message while we listened. payload: the newest, as text."""
 
     topic: str
     messages: int
@@ -77,7 +86,7 @@ def mqtt_topics(settings: Any, pattern: str, wait_s: float) -> list[FoundTopic]:
     def on_message(_client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
         with lock:
             count = heard.get(message.topic, (0, b""))[0]
-            heard[message.topic] = (count + 1, bytes(message.payload[:200]))
+            heard[message.topic] = (count + 1, bytes(message.payload[:MOST_PAYLOAD]))
 
     client = mqtt.Client(CallbackAPIVersion.VERSION2)
     client.on_connect, client.on_message = on_connect, on_message
