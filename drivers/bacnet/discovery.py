@@ -1,10 +1,9 @@
-"""Finding devices: Who-Is, then who they say they are. `heyzack scan bacnet` prints what comes."""
+"""Finding devices: Who-Is, then who they say they are. What objects they have: describe.py."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from bacpypes3.apdu import ErrorRejectAbortNack
@@ -12,20 +11,12 @@ from bacpypes3.pdu import Address
 from bacpypes3.primitivedata import ObjectIdentifier
 
 from drivers.bacnet.description import FoundDevice
-from drivers.bacnet.names import MAX_INSTANCE, OBJECT_TYPES
+from drivers.bacnet.names import MAX_INSTANCE
 from drivers.bacnet.settings import LinkSettings
 from drivers.bacnet.stack import Stack
 
 ASKED_AT_ONCE = 8
 NAMES_WITHIN_S = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class FoundObject:
-    """One object of a device, as its object list names it."""
-
-    object: str
-    name: str
 
 
 async def scan(
@@ -64,27 +55,6 @@ async def who_is(
     limit = asyncio.Semaphore(ASKED_AT_ONCE)
     devices = await asyncio.gather(*(_identify(app, answer, limit) for answer in answers))
     return sorted(devices, key=lambda device: device.instance)
-
-
-async def objects_of(app: Any, device: FoundDevice) -> list[FoundObject]:
-    """The object list of a device with names, read entry by entry where it is too long for one answer.
-
-    Raises the library's ErrorRejectAbortNack when the device refuses to tell.
-    """
-    address = Address(device.address)
-    this = ObjectIdentifier(("device", device.instance))
-    try:
-        listed = list(await app.read_property(address, this, "object-list"))
-    except ErrorRejectAbortNack:
-        size = int(await app.read_property(address, this, "object-list", 0))
-        listed = [await app.read_property(address, this, "object-list", at + 1) for at in range(size)]
-    limit = asyncio.Semaphore(2)
-    names = await asyncio.gather(*(_text(app, address, item, "object-name", limit) for item in listed))
-    types = {number: name for name, number in OBJECT_TYPES.items()}
-    return [
-        FoundObject(f"{types.get(int(item[0]), int(item[0]))},{int(item[1])}", name)
-        for item, name in zip(listed, names, strict=True)
-    ]
 
 
 async def _identify(app: Any, answer: Any, limit: asyncio.Semaphore) -> FoundDevice:

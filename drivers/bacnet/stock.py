@@ -27,42 +27,57 @@ class StockReader:
 
     async def read(self, address: Any, request: ReadRequest, *, trace: bool = False) -> Answer:
         """Raises the library's ErrorRejectAbortNack."""
+        found = await self.values(address, request.references)
+        return _answer(
+            request.references, [found.get(reference, _MISSING) for reference in request.references], trace
+        )
+
+    async def values(self, address: Any, references: Sequence[Reference]) -> dict[Reference, Any]:
+        """What the device has for each reference, as the library's own types; errors are ErrorType.
+
+        Raises the library's ErrorRejectAbortNack.
+        """
         asked: list[Any] = []
-        for reference in request.references:
+        for reference in references:
             wanted = PropertyReference(propertyIdentifier=reference.property)
             if reference.array_index is not None:
                 wanted.propertyArrayIndex = reference.array_index
             asked += [ObjectIdentifier((reference.object_type, reference.instance)), [wanted]]
         results = await self._app.read_property_multiple(address, asked)
-        found = {
+        return {
             Reference(int(o[0]), int(o[1]), int(p), None if i is None else int(i)): value
             for o, p, i, value in results
         }
-        return _answer(
-            request.references, [found.get(reference, _MISSING) for reference in request.references], trace
-        )
 
     async def read_singly(self, address: Any, request: ReadRequest, *, trace: bool = False) -> Answer:
         """One ReadProperty for each reference; an error for one leaves the others."""
-        values: list[Any] = []
-        for reference in request.references:
+        found = await self.values_singly(address, request.references)
+        return _answer(request.references, list(found.values()), trace)
+
+    async def values_singly(self, address: Any, references: Sequence[Reference]) -> dict[Reference, Any]:
+        """The same as values(), one ReadProperty for each; errors are ErrorPDU."""
+        found: dict[Reference, Any] = {}
+        for reference in references:
             try:
-                values.append(
-                    await self._app.read_property(
-                        address,
-                        ObjectIdentifier((reference.object_type, reference.instance)),
-                        PropertyIdentifier(reference.property),
-                        reference.array_index,
-                    )
+                found[reference] = await self._app.read_property(
+                    address,
+                    ObjectIdentifier((reference.object_type, reference.instance)),
+                    PropertyIdentifier(reference.property),
+                    reference.array_index,
                 )
             except ErrorRejectAbortNack as refusal:
                 if not isinstance(refusal, ErrorPDU):
                     raise
-                values.append(refusal)
-        return _answer(request.references, values, trace)
+                found[reference] = refusal
+        return found
 
 
 _MISSING = object()
+
+
+def is_value(item: Any) -> bool:
+    """Whether an entry of values() is what the device has, not why it gives nothing."""
+    return item is not None and not isinstance(item, ErrorType | ErrorPDU)
 
 
 def _answer(references: Sequence[Reference], values: Sequence[Any], trace: bool) -> Answer:

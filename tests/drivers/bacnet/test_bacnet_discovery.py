@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from drivers.bacnet.discovery import FoundObject, objects_of, scan, who_is
+from drivers.bacnet.discovery import scan, who_is
 from drivers.bacnet.settings import LinkSettings
 
 
@@ -25,12 +25,3 @@ async def test_a_scan_brings_its_own_port_and_asks_each_address(bench, free_port
         assert [device.instance for device in await scan(settings, timeout=0.3, addresses=addresses)] == [
             1201
         ]
-
-
-async def test_the_object_list_has_names_that_a_configuration_takes(bench):
-    async with bench({"analog-input,1": 20.0, "binary-value,7": 1.0}) as b:
-        app = b.driver.link.stack.app
-        (device,) = await who_is(app, timeout=0.3, address=f"127.0.0.1:{b.port}")
-        found = await objects_of(app, device)
-        assert FoundObject("analog-input,1", "point analog-input,1") in found
-        assert FoundObject("binary-value,7", "point binary-value,7") in found
