@@ -1,4 +1,4 @@
-"""Modbus TCP equipment: serves points through the real protocol, encoded when they are asked for.
+"""Modbus equipment behind a socket: serves points through the real protocol, encoded when they are asked for.
 
 pymodbus' own server keeps registers that somebody must refresh, loses pipelined requests and answers unknown
 units with the wrong exception; a meter is simpler: each request reads the truth at that moment.
@@ -8,17 +8,30 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import struct
+import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import isnan
 from typing import Final, cast
 
 from drivers.base import Now
-from drivers.modbus.codec import EncodeError, encode
+from drivers.modbus.codec import EncodeError, decode, encode
 from drivers.modbus.plan import FUNCTION
 from drivers.modbus.settings import PointSettings, Table
 from simulators.base import ServedPoint
+from simulators.modbus_frames import (
+    Framer,
+    LostStepError,
+    Request,
+    answer_frame,
+    identification,
+    on_the_wire,
+    refusal,
+    take_request,
+)
+
+__all__ = ["ModbusServer", "Request", "Tamper", "Written"]
 
 ILLEGAL_FUNCTION: Final = 1
 ILLEGAL_ADDRESS: Final = 2
@@ -28,25 +41,22 @@ TARGET_SILENT: Final = 11
 
 _log = logging.getLogger(__name__)
 
-_HEADER: Final = struct.Struct(">HHHB")
+IDENTIFY: Final = 43
+COIL_ON: Final = 0xFF00
+_WRITES: Final = {
+    5: (Table.COIL, True), 6: (Table.HOLDING, True), 15: (Table.COIL, False), 16: (Table.HOLDING, False),
+}  # fmt: skip
 _TABLES: Final = {function: table for table, function in FUNCTION.items()}
 _LAYOUTS_KEPT: Final = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One request as it came in; `address` and `count` are 0 when the function has none."""
-
-    transaction: int
-    unit: int
-    function: int
-    address: int = 0
-    count: int = 0
-
-
 Tamper = Callable[[Request, bytes | None], Awaitable[bytes | None]]
 """A fault to inject: given a request and the frame that would answer it (None for silence), the bytes to
-send instead, None for nothing. It may sleep to be late, and raise ConnectionAbortedError to hang up."""
+send instead, None for nothing. It may sleep to be late, and raise ConnectionAbortedError to hang up. Frames
+have an MBAP header whatever the framing; RTU frames lose it and get their checksum afterwards."""
+
+Written = Callable[[int, str, float], None]
+"""Told of each value that a client wrote: unit, point, value in the device's unit."""
 
 
 class ModbusServer:
@@ -54,8 +64,10 @@ class ModbusServer:
 
     port: 0 takes a free one, known after start(). units: by unit id, the points each serves. A unit of which
     any point is NaN at the moment is off the wire and answers nothing. Registers without a point answer
-    exception 2, units that do not exist exception 11, writes exception 1, values too large for their register
-    exception 4. tamper: may be set while running.
+    exception 2, units that do not exist exception 11, values too large for their register exception 4.
+    tamper: may be set while running. written: takes what clients write; without it writes answer exception 1.
+    identities: by unit id, the texts of function 43/14 by object id; others answer exception 1. framer: `rtu`
+    is what serial converters send over TCP. tls: the server's side of an encrypted link.
     """
 
     def __init__(
@@ -66,19 +78,31 @@ class ModbusServer:
         now: Now,
         *,
         tamper: Tamper | None = None,
+        written: Written | None = None,
+        identities: Mapping[int, Mapping[int, str]] | None = None,
+        framer: Framer = "socket",
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.host = host
         self.port = port
         self.tamper = tamper
+        self.framer = framer
         self.requests = 0
-        self._units = {unit: _Unit(points, now) for unit, points in units.items()}
+        self._tls = tls
+        self._identities = identities or {}
+        self._units = {
+            unit: _Unit(points, now, partial(written, unit) if written else None)
+            for unit, points in units.items()
+        }
         self._connections: set[_Connection] = set()
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
         """Listen. Raises OSError when the port is taken."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Connection(self), self.host, self.port)
+        self._server = await loop.create_server(
+            lambda: _Connection(self), self.host, self.port, ssl=self._tls
+        )
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
@@ -87,6 +111,7 @@ class ModbusServer:
             self._server.close()
             self.drop_connections()
             await self._server.wait_closed()
+            await asyncio.sleep(0)  # lets the dropped connections close their sockets
             self._server = None
 
     def drop_connections(self) -> None:
@@ -108,10 +133,14 @@ class ModbusServer:
         """The frame that answers a request, None for silence."""
         self.requests += 1
         unit = self._units.get(request.unit)
-        body = unit.answer(request) if unit else _refusal(request, TARGET_SILENT)
-        if body is None:
-            return None
-        return _HEADER.pack(request.transaction, 0, len(body) + 1, request.unit) + body
+        body = self._body(request, unit) if unit else refusal(request, TARGET_SILENT)
+        return None if body is None else answer_frame(request, body)
+
+    def _body(self, request: Request, unit: _Unit) -> bytes | None:
+        texts = self._identities.get(request.unit)
+        if request.function == IDENTIFY and texts is not None and unit.on_the_wire:
+            return identification(request, texts)
+        return unit.answer(request)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +157,12 @@ class _Piece:
 class _Unit:
     """One device: its registers exist only in its points."""
 
-    def __init__(self, points: Sequence[ServedPoint], now: Now) -> None:
+    def __init__(
+        self, points: Sequence[ServedPoint], now: Now, written: Callable[[str, float], None] | None
+    ) -> None:
         self._now = now
         self._points = points
+        self._written = written
         self._covering: dict[Table, dict[int, list[int]]] = {table: {} for table in Table}
         for index, point in enumerate(points):
             place = _settings(point)
@@ -139,24 +171,51 @@ class _Unit:
         self._layouts: dict[tuple[Table, int, int], list[_Piece] | None] = {}
 
     def answer(self, request: Request) -> bytes | None:
-        at_ns = self._now()
-        values = [point.value_at(at_ns) for point in self._points]
+        values = self._values()
         if any(isnan(value) for value in values):
             return None
+        if request.function in _WRITES and self._written is not None:
+            return self._write(request, *_WRITES[request.function])
         table = _TABLES.get(request.function)
         if table is None:
-            return _refusal(request, ILLEGAL_FUNCTION)
+            return refusal(request, ILLEGAL_FUNCTION)
         if not 1 <= request.count <= (2000 if table.holds_bits else 125):
-            return _refusal(request, ILLEGAL_VALUE)
+            return refusal(request, ILLEGAL_VALUE)
         pieces = self._layout(table, request.address, request.count)
         if pieces is None:
-            return _refusal(request, ILLEGAL_ADDRESS)
+            return refusal(request, ILLEGAL_ADDRESS)
         size = (request.count + 7) // 8 if table.holds_bits else 2 * request.count
         try:
             return bytes([request.function, size]) + _assemble(pieces, values, size)
         except EncodeError:
             _log.exception("a value does not fit its register")
-            return _refusal(request, DEVICE_FAILURE)
+            return refusal(request, DEVICE_FAILURE)
+
+    @property
+    def on_the_wire(self) -> bool:
+        return not any(isnan(value) for value in self._values())
+
+    def _values(self) -> list[float]:
+        at_ns = self._now()
+        return [point.value_at(at_ns) for point in self._points]
+
+    def _write(self, request: Request, table: Table, single: bool) -> bytes:
+        """Tell what was written to each point; a number of which only a part is written is refused."""
+        assert self._written is not None  # noqa: S101 - asked before
+        image = _image(request, table, single)
+        count = 1 if single else request.count
+        if image is None:
+            return refusal(request, ILLEGAL_VALUE)
+        pieces = self._layout(table, request.address, count)
+        if pieces is None:
+            return refusal(request, ILLEGAL_ADDRESS)
+        places = [(piece, piece.settings.start - request.address) for piece in pieces]
+        if any(at < 0 or at + piece.settings.words > count for piece, at in places):
+            return refusal(request, ILLEGAL_VALUE)
+        for piece, at in places:
+            part = image[at : at + 1] if table.holds_bits else image[2 * at : 2 * (at + piece.settings.words)]
+            self._written(self._points[piece.point].name, decode(piece.settings, part)[0])
+        return bytes([request.function]) + request.data[:4]
 
     def _layout(self, table: Table, address: int, count: int) -> list[_Piece] | None:
         """Which bytes of which points answer a read; None when a register has no point."""
@@ -201,16 +260,11 @@ class _Connection(asyncio.Protocol):
         if self._forgotten:
             return
         self._received += data
-        while len(self._received) >= _HEADER.size:
-            transaction, protocol, length, unit = _HEADER.unpack_from(self._received)
-            if protocol or not 2 <= length <= 254:
-                self.abort()
-                return
-            if len(self._received) < 6 + length:
-                return
-            body = bytes(self._received[_HEADER.size : 6 + length])
-            del self._received[: 6 + length]
-            self._take(_request(transaction, unit, body))
+        try:
+            while (request := take_request(self._received, self._server.framer)) is not None:
+                self._take(request)
+        except LostStepError:
+            self.abort()
 
     def abort(self) -> None:
         if self._transport is not None:
@@ -240,7 +294,7 @@ class _Connection(asyncio.Protocol):
 
     def _send(self, frame: bytes | None) -> None:
         if frame is not None and self._transport is not None:
-            self._transport.write(frame)
+            self._transport.write(on_the_wire(frame, self._server.framer))
 
 
 def _settings(point: ServedPoint) -> PointSettings:
@@ -249,15 +303,17 @@ def _settings(point: ServedPoint) -> PointSettings:
     return point.settings
 
 
-def _request(transaction: int, unit: int, body: bytes) -> Request:
-    if len(body) < 5:
-        return Request(transaction, unit, body[0])
-    address, count = struct.unpack_from(">HH", body, 1)
-    return Request(transaction, unit, body[0], address, count)
-
-
-def _refusal(request: Request, exception: int) -> bytes:
-    return bytes([request.function | 0x80, exception])
+def _image(request: Request, table: Table, single: bool) -> bytes | None:
+    """What a write carries: two bytes a register, one byte a coil; None when its length is wrong."""
+    if single:
+        return bytes([request.count == COIL_ON]) if table.holds_bits else request.data[2:4]
+    packed = request.data[5:]
+    size = (request.count + 7) // 8 if table.holds_bits else 2 * request.count
+    if request.count < 1 or len(packed) != size or request.data[4] != size:
+        return None
+    if not table.holds_bits:
+        return packed
+    return bytes(packed[place // 8] >> place % 8 & 1 for place in range(request.count))
 
 
 def _piece(settings: PointSettings, index: int, address: int, count: int) -> _Piece:

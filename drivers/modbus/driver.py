@@ -22,7 +22,10 @@ from drivers.base import (
     PollResult,
     Quality,
     Settings,
+    Write,
+    WriteResult,
 )
+from drivers.modbus import writing
 from drivers.modbus.client import Client, PacedClient, ReadRequest
 from drivers.modbus.errors import Garbled, NoAnswer, RequestError
 from drivers.modbus.learning import Answer, conclude, settle
@@ -101,6 +104,11 @@ class ModbusDriver:
         result = _result(reading, self._now(), latency, device_answered=unit.has_answered)
         return _traced(result, reading) if trace else result
 
+    async def write(self, command: Write) -> WriteResult:
+        """Send one command to a device that was assigned (see `drivers.base.Writer`)."""
+        assert self._client is not None, "open() comes before write()"  # noqa: S101
+        return await writing.write(self._client.ask, self._units[command.point.device].unit_id, command)
+
     async def close(self) -> None:
         if self._client is not None:
             self._client.close()
@@ -151,7 +159,7 @@ class ModbusDriver:
         tries = self._settings.retries
         while True:
             try:
-                return await self._client.read(request)
+                return await self._client.ask(request)
             except (NoAnswer, Garbled) as error:
                 if not tries:
                     return error

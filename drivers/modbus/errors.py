@@ -15,6 +15,7 @@ from typing import ClassVar, Final
 
 from drivers.base import Fault, FaultCode, Quality
 
+ILLEGAL_FUNCTION: Final = 1
 ILLEGAL_ADDRESS: Final = 2
 ILLEGAL_VALUE: Final = 3
 _EXCEPTIONS: Final = {

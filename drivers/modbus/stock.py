@@ -17,9 +17,18 @@ from pymodbus import ModbusException
 from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 from pymodbus.client.base import ModbusBaseClient
 from pymodbus.pdu import ExceptionResponse, ModbusPDU
+from pymodbus.pdu.mei_message import ReadDeviceInformationResponse
 
 from drivers.modbus.backoff import Backoff
-from drivers.modbus.client import ReadRequest
+from drivers.modbus.client import (
+    WRITE_COIL,
+    WRITE_COILS,
+    WRITE_REGISTER,
+    IdentifyRequest,
+    ReadRequest,
+    Request,
+    WriteRequest,
+)
 from drivers.modbus.errors import ExceptionAnswer, Garbled, NoAnswer, NotConnected
 from drivers.modbus.settings import RtuLinkSettings, TcpLinkSettings
 
@@ -41,7 +50,7 @@ class _StockClient:
         self._received = 0
         self._closed = False
 
-    async def read(self, request: ReadRequest) -> bytes:
+    async def ask(self, request: Request) -> bytes:
         async with self._line:
             client = await self._open()
             self._received = 0
@@ -141,7 +150,15 @@ class RtuClient(_StockClient):
         return f"{self._peer} cannot be opened: is another program using it?"
 
 
-async def _ask(client: ModbusBaseClient, request: ReadRequest) -> ModbusPDU:
+async def _ask(client: ModbusBaseClient, request: Request) -> ModbusPDU:
+    """The request by pymodbus' own method for it."""
+    if isinstance(request, IdentifyRequest):
+        return await client.read_device_information(
+            read_code=request.code, object_id=request.first, device_id=request.unit
+        )
+    if isinstance(request, WriteRequest):
+        return await _write(client, request)
+    assert isinstance(request, ReadRequest)  # noqa: S101 - there is no fourth kind
     read = {
         1: client.read_coils,
         2: client.read_discrete_inputs,
@@ -151,7 +168,27 @@ async def _ask(client: ModbusBaseClient, request: ReadRequest) -> ModbusPDU:
     return await read(request.address, count=request.count, device_id=request.unit)
 
 
-def _payload(answer: ModbusPDU, request: ReadRequest) -> bytes:
+async def _write(client: ModbusBaseClient, request: WriteRequest) -> ModbusPDU:
+    if request.function == WRITE_COIL:
+        return await client.write_coil(request.address, bool(request.data[0]), device_id=request.unit)
+    if request.function == WRITE_COILS:
+        return await client.write_coils(
+            request.address, [bool(b) for b in request.data], device_id=request.unit
+        )
+    words = list(struct.unpack(f">{request.count}H", request.data))
+    if request.function == WRITE_REGISTER:
+        return await client.write_register(request.address, words[0], device_id=request.unit)
+    return await client.write_registers(request.address, words, device_id=request.unit)
+
+
+def _payload(answer: ModbusPDU, request: Request) -> bytes:
+    """The data bytes that pymodbus took apart, put together again."""
+    if isinstance(answer, ReadDeviceInformationResponse):
+        objects = sorted(answer.information.items())
+        head = bytes([answer.conformity, answer.more_follows, answer.next_object_id, len(objects)])
+        return head + b"".join(bytes([key, len(text)]) + text for key, text in objects)
+    if not isinstance(request, ReadRequest):
+        return b""
     if request.function in (1, 2):
         bits = answer.bits[: request.count]
         complete = len(bits) == request.count

@@ -23,7 +23,7 @@ from pymodbus.transport import CommParams, CommType
 from pymodbus.transport.transport import ModbusProtocol
 
 from drivers.modbus.backoff import Backoff
-from drivers.modbus.client import Client, ReadRequest
+from drivers.modbus.client import Client, Request
 from drivers.modbus.errors import (
     ExceptionAnswer,
     Garbled,
@@ -41,7 +41,6 @@ TESTED: Final = ("3.16.1",)
 
 _log = logging.getLogger(__name__)
 _HEADER: Final = struct.Struct(">HHHB")
-_REQUEST: Final = struct.Struct(">HHHBBHH")
 _MAX_LENGTH: Final = 254
 """Unit, function and at most 252 bytes: a longer "length" means that we lost the frame boundary."""
 _TIMEOUTS_TO_CLOSE: Final = 3
@@ -66,7 +65,7 @@ class _Pending:
     __slots__ = ("answer", "deadline", "discarded", "request")
 
     def __init__(
-        self, request: ReadRequest, answer: asyncio.Future[bytes], deadline: asyncio.TimerHandle
+        self, request: Request, answer: asyncio.Future[bytes], deadline: asyncio.TimerHandle
     ) -> None:
         self.request = request
         self.answer = answer
@@ -109,15 +108,14 @@ class _Connection(ModbusProtocol):
     def alive(self) -> bool:
         return bool(self.transport)
 
-    async def read(self, request: ReadRequest) -> bytes:
+    async def ask(self, request: Request) -> bytes:
         transaction = self._free_id()
         answer: asyncio.Future[bytes] = self.loop.create_future()
         deadline = self.loop.call_later(self._timeout, self._expire, transaction)
         self._pending[transaction] = _Pending(request, answer, deadline)
-        frame = _REQUEST.pack(
-            transaction, 0, 6, request.unit, request.function, request.address, request.count
-        )
-        self.transport.write(frame)  # type: ignore[attr-defined]
+        pdu = request.pdu
+        header = _HEADER.pack(transaction, 0, len(pdu) + 1, request.unit)
+        self.transport.write(header + pdu)  # type: ignore[attr-defined]
         try:
             return await answer
         finally:
@@ -165,11 +163,10 @@ class _Connection(ModbusProtocol):
             return
         if pending.answer.done():
             return
-        outcome = payload_of(pending.request, body)
-        if isinstance(outcome, bytes):
-            pending.answer.set_result(outcome)
-        else:
-            pending.answer.set_exception(outcome)
+        try:
+            pending.answer.set_result(payload_of(pending.request, body))
+        except RequestError as error:
+            pending.answer.set_exception(error)
 
     def _expire(self, transaction: int) -> None:
         pending = self._pending.get(transaction)
@@ -226,7 +223,7 @@ class TcpClient:
         self._last_failure = NotConnected("never tried")
         self._closed = False
 
-    async def read(self, request: ReadRequest) -> bytes:
+    async def ask(self, request: Request) -> bytes:
         """The data bytes of the answer. Raises RequestError.
 
         A device that restarted hangs up on the first request of its old connection: that one is asked again.
@@ -235,11 +232,11 @@ class TcpClient:
             connection = self._connection
             if connection is not None and connection.alive:
                 try:
-                    return await connection.read(request)
+                    return await connection.ask(request)
                 except HungUp:
                     if self._closed:
                         raise
-            return await (await self._connect()).read(request)
+            return await (await self._connect()).ask(request)
 
     def close(self) -> None:
         self._closed = True
@@ -274,14 +271,8 @@ def _not_connected(peer: str, error: OSError) -> NotConnected:
     return (Refused if refused else NotConnected)(f"no connection to {peer}: {reason}")
 
 
-def payload_of(request: ReadRequest, body: bytes) -> bytes | RequestError:
-    """The data bytes in an answer's function and data, or why they are none."""
-    function = body[0]
-    if function == request.function | 0x80 and len(body) >= 2:
-        return ExceptionAnswer(body[1])
-    payload = body[2:]
-    if function != request.function or len(body) < 2 or body[1] != len(payload):
-        return Garbled(f"no answer to function {request.function}: {body[:8].hex(' ')}")
-    if len(payload) != request.answer_size:
-        return Garbled(f"{len(payload)} bytes for {request.count} from {request.address}")
-    return payload
+def payload_of(request: Request, body: bytes) -> bytes:
+    """The data bytes in an answer's function and data. Raises Garbled or ExceptionAnswer."""
+    if body[0] == request.function | 0x80 and len(body) >= 2:
+        raise ExceptionAnswer(body[1])
+    return request.payload(body)

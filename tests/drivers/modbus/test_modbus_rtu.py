@@ -90,7 +90,7 @@ def register(address: int) -> ReadRequest:
 
 
 async def test_a_register_is_read_over_the_line(client: RtuClient) -> None:
-    assert await client.read(register(1111)) == (1111).to_bytes(2, "big")
+    assert await client.ask(register(1111)) == (1111).to_bytes(2, "big")
 
 
 async def test_a_late_answer_is_not_taken_for_the_next_one(slave: Slave, client: RtuClient) -> None:
@@ -98,30 +98,30 @@ async def test_a_late_answer_is_not_taken_for_the_next_one(slave: Slave, client:
     late: list[bytes] = []
     slave.reply = lambda request: late.append(slave.truth(request)) or b""  # type: ignore[func-returns-value]
     with pytest.raises(NoAnswer):
-        await client.read(register(1111))
+        await client.ask(register(1111))
     slave.send(late[0])
     slave.reply = slave.truth
-    assert await client.read(register(2222)) == (2222).to_bytes(2, "big")
+    assert await client.ask(register(2222)) == (2222).to_bytes(2, "big")
 
 
 async def test_a_wrong_checksum_is_garbled(slave: Slave, client: RtuClient) -> None:
     slave.reply = lambda request: slave.truth(request)[:-1] + b"\x00"
     with pytest.raises(Garbled):
-        await client.read(register(1111))
+        await client.ask(register(1111))
     slave.reply = slave.truth
-    assert await client.read(register(7)) == (7).to_bytes(2, "big")
+    assert await client.ask(register(7)) == (7).to_bytes(2, "big")
 
 
 async def test_silence_is_told_from_noise(slave: Slave, client: RtuClient) -> None:
     slave.reply = lambda _: b""
     with pytest.raises(NoAnswer):
-        await client.read(register(1111))
+        await client.ask(register(1111))
 
 
 async def test_an_absent_adapter_is_no_connection() -> None:
     client = RtuClient(RtuLinkSettings(port="/dev/ttyDoesNotExist", timeout=0.1))
     with pytest.raises(NotConnected, match="ttyDoesNotExist cannot be opened: there is no such port"):
-        await client.read(register(0))
+        await client.ask(register(0))
 
 
 async def test_one_garbled_frame_does_not_cost_a_poll(slave: Slave) -> None:

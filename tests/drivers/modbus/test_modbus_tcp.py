@@ -66,7 +66,7 @@ def link(server: ModbusServer, **more: object) -> TcpLinkSettings:
 )
 async def test_it_reads_the_same_bytes_as_pymodbus(server: ModbusServer, request_: ReadRequest) -> None:
     ours, stock = TcpClient(link(server)), StockTcpClient(link(server))
-    assert await ours.read(request_) == await stock.read(request_)
+    assert await ours.ask(request_) == await stock.ask(request_)
     ours.close()
     stock.close()
     await asyncio.sleep(0)
@@ -78,7 +78,7 @@ async def test_both_clients_report_the_exception_code(
 ) -> None:
     client = make(link(server))
     with pytest.raises(ExceptionAnswer) as refused:
-        await client.read(register(5000))
+        await client.ask(register(5000))
     assert refused.value.exception == 2
     client.close()
     await asyncio.sleep(0)
@@ -92,7 +92,7 @@ async def test_an_untested_pymodbus_is_used_as_it_is_with_a_log_line(
         client = tcp_client(link(server))
     assert isinstance(client, StockTcpClient)
     assert "pymodbus 9.9.9 is not one of the tested versions" in caplog.text
-    assert await client.read(register(7)) == ANSWER_OF_7
+    assert await client.ask(register(7)) == ANSWER_OF_7
     client.close()
     await asyncio.sleep(0)
 
@@ -110,7 +110,7 @@ async def test_a_peer_that_hangs_up_fails_the_request_at_once(server: ModbusServ
     server.tamper = hang_up
     began = time.monotonic()
     with pytest.raises(NoAnswer, match="closed the connection"):
-        await client.read(register(7))
+        await client.ask(register(7))
     assert time.monotonic() - began < 1
     client.close()
 
@@ -125,7 +125,7 @@ async def test_an_answer_of_another_unit_or_transaction_is_discarded(
         return wrong_unit + wrong_transaction + frame
 
     server.tamper = misdeliver
-    assert await client.read(register(7)) == ANSWER_OF_7
+    assert await client.ask(register(7)) == ANSWER_OF_7
 
 
 async def test_only_foreign_answers_are_garble(server: ModbusServer, client: TcpClient) -> None:
@@ -134,7 +134,7 @@ async def test_only_foreign_answers_are_garble(server: ModbusServer, client: Tcp
 
     server.tamper = other_unit
     with pytest.raises(Garbled, match="another request or unit"):
-        await client.read(register(7))
+        await client.ask(register(7))
 
 
 async def test_a_late_answer_is_not_taken_for_the_next_one(server: ModbusServer, client: TcpClient) -> None:
@@ -145,8 +145,8 @@ async def test_a_late_answer_is_not_taken_for_the_next_one(server: ModbusServer,
 
     server.tamper = late_once
     with pytest.raises(NoAnswer, match="silent"):
-        await client.read(register(1))
-    assert await client.read(register(7)) == ANSWER_OF_7
+        await client.ask(register(1))
+    assert await client.ask(register(7)) == ANSWER_OF_7
 
 
 @pytest.mark.parametrize(
@@ -168,15 +168,15 @@ async def test_a_malformed_answer_is_garbled_and_the_next_is_read(
 
     server.tamper = malformed
     with pytest.raises(Garbled, match=complaint):
-        await client.read(register(1))
-    assert await client.read(register(7)) == ANSWER_OF_7
+        await client.ask(register(1))
+    assert await client.ask(register(7)) == ANSWER_OF_7
 
 
 async def test_an_answer_in_single_bytes_is_put_together(client: TcpClient, server: ModbusServer) -> None:
-    await client.read(register(0))
+    await client.ask(register(0))
     connection = client._connection
     assert connection is not None
-    reading = asyncio.create_task(connection.read(register(7)))
+    reading = asyncio.create_task(connection.ask(register(7)))
     await asyncio.sleep(0)
     for byte in b"\x00\x02\x00\x00\x00\x05\x01\x03\x02\x00\x63":
         connection.data_received(bytes([byte]))
@@ -190,11 +190,11 @@ async def test_a_half_open_connection_is_given_up_after_three_timeouts(
         return None
 
     server.tamper = black_hole
-    await asyncio.gather(*(client.read(register(n)) for n in range(3)), return_exceptions=True)
+    await asyncio.gather(*(client.ask(register(n)) for n in range(3)), return_exceptions=True)
     assert client._connection is not None
     assert not client._connection.alive
     server.tamper = None
-    assert await client.read(register(7)) == ANSWER_OF_7
+    assert await client.ask(register(7)) == ANSWER_OF_7
 
 
 async def test_requests_wait_for_each_other_by_default(server: ModbusServer, client: TcpClient) -> None:
@@ -203,7 +203,7 @@ async def test_requests_wait_for_each_other_by_default(server: ModbusServer, cli
 
 async def test_requests_overlap_where_the_link_allows_it(server: ModbusServer) -> None:
     client = TcpClient(link(server, max_in_flight=4, timeout=2))
-    answers = await asyncio.gather(*(client.read(register(n)) for n in range(150)))
+    answers = await asyncio.gather(*(client.ask(register(n)) for n in range(150)))
     assert answers == [n.to_bytes(2, "big") for n in range(150)]
     client.close()
 
@@ -218,7 +218,7 @@ async def _most_at_once(server: ModbusServer, client: TcpClient) -> int:
         return frame
 
     server.tamper = watch
-    await asyncio.gather(*(client.read(register(n)) for n in range(10)))
+    await asyncio.gather(*(client.ask(register(n)) for n in range(10)))
     return most
 
 
@@ -226,12 +226,12 @@ async def test_after_a_refusal_it_does_not_knock_again_at_once(server: ModbusSer
     client = TcpClient(link(server))
     await server.stop()
     with pytest.raises(Refused, match="refused"):
-        await client.read(register(7))
+        await client.ask(register(7))
     await server.start()
     with pytest.raises(Refused, match="refused"):
-        await client.read(register(7))
+        await client.ask(register(7))
     await asyncio.sleep(0.35)
-    assert await client.read(register(7)) == ANSWER_OF_7
+    assert await client.ask(register(7)) == ANSWER_OF_7
     client.close()
 
 
@@ -242,7 +242,7 @@ async def test_a_host_that_does_not_answer_is_no_refusal(monkeypatch: pytest.Mon
     monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", black_hole)
     client = TcpClient(TcpLinkSettings(host="10.0.0.20", connect_timeout=0.05))
     with pytest.raises(NotConnected, match=r"no connection to 10\.0\.0\.20:502 within 0\.05 s") as absent:
-        await client.read(register(7))
+        await client.ask(register(7))
     assert absent.value.fault.code is FaultCode.NO_ANSWER
 
 
@@ -252,10 +252,10 @@ async def test_a_name_with_several_addresses_may_refuse_on_all(monkeypatch: pyte
 
     monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", refuse)
     with pytest.raises(Refused):
-        await TcpClient(TcpLinkSettings(host="localhost")).read(register(7))
+        await TcpClient(TcpLinkSettings(host="localhost")).ask(register(7))
 
 
 async def test_a_closed_client_stays_closed(server: ModbusServer, client: TcpClient) -> None:
     client.close()
     with pytest.raises(NotConnected, match="closed"):
-        await client.read(register(7))
+        await client.ask(register(7))
