@@ -17,6 +17,7 @@ VERBS: dict[str, str] = {
     "demo": "Run everything against a simulated building on this machine.",
     "validate": "Find every mistake of a configuration; needs no network.",
     "test": "Ask every point once and show value, unit and raw bytes.",
+    "lint": "Watch the live points and flag what looks wrong.",
     "scan": "Look for devices: bacnet, modbus, mqtt.",
     "read": "Read a point, or raw registers with every plausible decode.",
     "points": "List the configured points.",

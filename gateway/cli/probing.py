@@ -69,11 +69,25 @@ def read_points(
     return asyncio.run(_Probe(installation, list(points)).run(wait_s))
 
 
-class _Probe:
-    """One round of questions. Series ids are positions in the list of points."""
+def watch_points(
+    installation: Installation, points: Iterable[PointSpec], rounds: int, every_s: float
+) -> list[list[Reading]]:
+    """Read each of these points `rounds` times, `every_s` apart, over connections that stay; by point."""
+    probe = _Probe(installation, list(points), rounds, every_s)
+    asyncio.run(probe.run(None))
+    return probe.history
 
-    def __init__(self, installation: Installation, points: list[PointSpec]) -> None:
+
+class _Probe:
+    """Rounds of questions. Series ids are positions in the list of points."""
+
+    def __init__(
+        self, installation: Installation, points: list[PointSpec], rounds: int = 1, every_s: float = 0.0
+    ) -> None:
         self._installation = installation
+        self._rounds = rounds
+        self._every_s = every_s
+        self.history: list[list[Reading]] = [[] for _ in points]
         self._points = points
         self._ids = {point.key: series for series, point in enumerate(points)}
         self._table = ConversionTable(dict(enumerate(points)))
@@ -100,13 +114,29 @@ class _Probe:
         except (LinkError, OSError) as error:
             for group in _groups(devices):
                 self._fail(group, Fault(FaultCode.REFUSED, str(error)))
+            self._keep(devices)
             return
         try:
             await driver.assign(devices)
-            for group in _groups(devices):
-                await self._read_group(driver, group, link, wait_s)
+            for number in range(self._rounds):
+                if number:
+                    await asyncio.sleep(self._every_s)
+                    self._forget(devices)
+                for group in _groups(devices):
+                    await self._read_group(driver, group, link, 0.0 if number else wait_s)
+                self._keep(devices)
         finally:
             await driver.close()
+
+    def _forget(self, devices: list[Device]) -> None:
+        for group in _groups(devices):
+            for point in group.points:
+                self._readings.pop(point.series, None)
+
+    def _keep(self, devices: list[Device]) -> None:
+        for group in _groups(devices):
+            for point in group.points:
+                self.history[point.series].append(self._readings[point.series])
 
     async def _read_group(self, driver: Any, group: PollGroup, link: LinkSpec, wait_s: float | None) -> None:
         polled = KINDS[link.driver].polled

@@ -23,7 +23,8 @@ def bacnet_device(described: DeviceDescription, link: str, *, static: bool = Tru
     """
     device = described.device
     keys: dict[str, Any] = {}
-    about = " ".join(part for part in (device.vendor, device.model) if part)
+    told = (device.vendor, device.model)
+    about = device.model if device.model.startswith(device.vendor) else " ".join(filter(None, told))
     if about:
         keys["description"] = about
     keys |= {"link": link, "device_instance": device.instance}
@@ -50,8 +51,6 @@ def _bacnet_point(name: str, found: ObjectDescription) -> MapPoint:
         keys["kind"] = str(found.kind)
     if found.factor != 1.0:
         keys["factor"] = found.factor
-    if found.cov_increment:
-        keys["cov"] = found.cov_increment
     if found.description and found.description not in (found.name, name):
         keys["description"] = found.description
     remark = []

@@ -184,7 +184,7 @@ def plausibility(quantity: str, value: float) -> float:
     peak = max(_peak(weight, shape) for weight, shape in prior.shapes)
     if value == 0:
         return float(np.log10(max(prior.zero, 1e-9)))
-    here = float(prior.density(np.array([value]))[0])
+    here = float(prior.density(np.array([value], np.float64))[0])
     scale = max(abs(value), 1e-12)
     # Spread shapes are compared a decade at a time: their density in the plain unit falls with the value.
     best = max(peak / scale if isinstance(s, Spread) else _peak(w, s) for w, s in prior.shapes)
