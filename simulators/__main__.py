@@ -25,7 +25,9 @@ import uvloop
 
 from simulators.building import Building
 from simulators.demo import resolve_ports, serve
+from simulators.faults import FaultError
 from simulators.mqtt import MissingBroker
+from simulators.schedule import Schedule, follow, load_schedule
 
 SITE_ZONE = "Europe/Paris"
 
@@ -36,8 +38,9 @@ def main() -> int:
     midnight = datetime.combine(options.retrofit, datetime.min.time(), ZoneInfo(SITE_ZONE))
     building = Building(options.seed, int(midnight.timestamp()) * 1_000_000_000, SITE_ZONE)
     try:
-        uvloop.run(_serve(building, options.ports, options.state))
-    except (OSError, MissingBroker) as error:
+        schedule = load_schedule(options.faults) if options.faults else None
+        uvloop.run(_serve(building, options.ports, options.state, schedule))
+    except (OSError, MissingBroker, FaultError) as error:
         print(f"simulators: {error}", file=sys.stderr)  # noqa: T201 - this is the command's answer
         return 1
     return 0
@@ -52,19 +55,24 @@ def _parser() -> argparse.ArgumentParser:
         "--retrofit", type=date.fromisoformat, required=True, help="first day after the works"
     )
     parser.add_argument("--ports", type=json.loads, default={}, help="JSON: device, mqtt or cloud -> port")
+    parser.add_argument("--faults", type=Path, help="YAML: what goes wrong when (see README.md)")
     parser.add_argument("--state", type=Path, required=True, help="folder of what the receiver receives")
     return parser
 
 
-async def _serve(building: Building, ports: dict[str, int], folder: Path) -> None:
+async def _serve(building: Building, ports: dict[str, int], folder: Path, schedule: Schedule | None) -> None:
     loop = asyncio.get_running_loop()
     end = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end.set)
-    async with serve(building, ports, folder, time.time_ns):
+    async with serve(building, ports, folder, time.time_ns, building.seed) as outside:
+        following = asyncio.create_task(follow(schedule, outside.board)) if schedule else None
         threading.Thread(target=_watch_stdin, args=(loop, end), daemon=True, name="stdin").start()
         print(f"ready {json.dumps(resolve_ports(ports))}", flush=True)  # noqa: T201 - the parent waits for it
         await end.wait()
+        if following is not None:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
 
 
 def _watch_stdin(loop: asyncio.AbstractEventLoop, end: asyncio.Event) -> None:

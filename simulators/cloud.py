@@ -10,12 +10,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import hmac
-import socket
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -25,12 +23,13 @@ from typing import Any, TypeVar
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from simulators.cloud_store import PointStore, Table
 from simulators.influxql import QueryError, parse
-from simulators.line_protocol import SCALE, Field, split
+from simulators.line_protocol import SCALE, Field, Line, split
+from simulators.serving import QuietServer, listen
 
 VERSION = "2.7.0-heyzack"
 GZIP_WBITS = 31
@@ -46,12 +45,16 @@ class CloudFault:
 
     status: the answer instead of the usual one; None to answer as usual. delay_s: how long before any answer.
     retry_after: the header's value, or empty. stored: whether the points are kept all the same.
+    bytes_per_s: the answer's body comes that slowly; 0 at once. refuse_share: that share of the lines, evenly
+    spread, is refused as a partial write, 0-1.
     """
 
     status: int | None = None
     delay_s: float = 0.0
     retry_after: str = ""
     stored: bool = False
+    bytes_per_s: float = 0.0
+    refuse_share: float = 0.0
 
 
 class Receiver:
@@ -69,9 +72,9 @@ class Receiver:
         self._token = token
         self._started_at = time.time()
         self._store: PointStore | None = None
-        self._server: _QuietServer | None = None
+        self._server: QuietServer | None = None
         self._serving: asyncio.Task[None] | None = None
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="cloud")
+        self._thread: ThreadPoolExecutor | None = None
 
     @property
     def url(self) -> str:
@@ -80,13 +83,14 @@ class Receiver:
     async def start(self) -> None:
         """Open the store and listen; raises OSError when the port is taken."""
         self._folder.mkdir(parents=True, exist_ok=True)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="cloud")
         self._store = await self._run(partial(PointStore, self._folder / "cloud.db"))
         config = uvicorn.Config(
             self._application(), lifespan="off", log_config=None, access_log=False, timeout_keep_alive=120
         )
-        listener = await asyncio.to_thread(_listen, self.host, self.port)
+        listener = await asyncio.to_thread(listen, self.host, self.port)
         self.port = listener.getsockname()[1]
-        self._server = _QuietServer(config)
+        self._server = QuietServer(config)
         self._serving = asyncio.create_task(self._server.serve(sockets=[listener]))
         while not (self._server.started or self._serving.done()):  # noqa: ASYNC110  (it has no event)
             await asyncio.sleep(0.01)
@@ -98,7 +102,10 @@ class Receiver:
             await self._serving
         if self._store is not None:
             await self._run(self._store.close)
-        self._thread.shutdown()
+            self._store = None
+        if self._thread is not None:
+            self._thread.shutdown()
+            self._thread = None
 
     async def stats(self) -> dict[str, object]:
         """What `/stats` answers, for callers in the same process."""
@@ -140,10 +147,14 @@ class Receiver:
         if precision not in SCALE:
             return _error(400, "invalid", f"invalid precision: {precision}")
         gzipped = request.headers.get("content-encoding", "") == "gzip"
-        answer = await self._run(partial(self._keep, body, gzipped, SCALE[precision]))
-        return _failed(fault) if fault is not None and fault.status is not None else answer
+        refused = fault.refuse_share if fault is not None else 0.0
+        answer = await self._run(partial(self._keep, body, gzipped, SCALE[precision], refused))
+        if fault is None:
+            return answer
+        answer = _failed(fault) if fault.status is not None else answer
+        return _dripping(answer, fault.bytes_per_s) if fault.bytes_per_s else answer
 
-    def _keep(self, body: bytes, gzipped: bool, scale: int) -> Response:
+    def _keep(self, body: bytes, gzipped: bool, scale: int, refuse_share: float = 0.0) -> Response:
         """Parse and commit in the store's thread; good lines are kept beside bad ones, as servers do."""
         try:
             if gzipped:
@@ -152,6 +163,9 @@ class Receiver:
                 if unpacker.unconsumed_tail:
                     return _error(413, "request too large", "the decompressed body is too large")
             lines, complaints = split(body, scale, time.time_ns())
+            if refuse_share:
+                lines, refused = _sift(lines, refuse_share)
+                complaints += refused
             if lines:
                 complaints += self._open_store.write(lines)
         except zlib.error as error:
@@ -210,19 +224,6 @@ class Receiver:
         return _error(401, "unauthorized", "unauthorized access")
 
 
-class _QuietServer(uvicorn.Server):
-    """Leaves the process's signals alone: who started the receiver ends it."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=128)
-
-
 def _credential(header: str) -> str:
     """The secret in an Authorization header, whichever of the three ways it is written."""
     scheme, _, rest = header.partition(" ")
@@ -234,6 +235,30 @@ def _credential(header: str) -> str:
         except ValueError:
             return ""
     return ""
+
+
+def _sift(lines: list[Line], refuse_share: float) -> tuple[list[Line], list[str]]:
+    """The lines that are taken, and the complaints about those that are not."""
+    kept, refused = [], []
+    for number, line in enumerate(lines, 1):
+        if int(number * refuse_share) > int((number - 1) * refuse_share):
+            shown = b" ".join((line.key, line.fields, str(line.time).encode())).decode(errors="replace")
+            refused.append(f"unable to parse '{shown}': a fault was asked for")
+        else:
+            kept.append(line)
+    return kept, refused
+
+
+def _dripping(answer: Response, bytes_per_s: float) -> Response:
+    """The same answer, its body byte by byte; one without a body gets one, else nothing could be slow."""
+    body = bytes(answer.body) or b"{}" * 30
+
+    async def drip() -> AsyncIterator[bytes]:
+        for byte in body:
+            yield bytes([byte])
+            await asyncio.sleep(1.0 / bytes_per_s)
+
+    return StreamingResponse(drip(), 200 if answer.status_code == 204 else answer.status_code)
 
 
 def _failed(fault: CloudFault) -> Response:

@@ -19,19 +19,24 @@ from drivers.base import Now, Settings
 from drivers.modbus.settings import PointSettings as ModbusPoint
 from drivers.mqtt.settings import PointSettings as MqttPoint
 from drivers.templates import load_template
-from simulators.bacnet import BacnetDevice
 from simulators.base import ServedPoint, ValueAt
 from simulators.building import Building
 from simulators.cloud import Receiver
-from simulators.modbus import ModbusServer
-from simulators.mqtt import Broker, SensorPublisher, Topic
+from simulators.control import CONTROL_PORT, ControlServer
+from simulators.faults import FaultBoard
+from simulators.faulty_bacnet import FaultyBacnet
+from simulators.faulty_cloud import FaultyCloud
+from simulators.faulty_modbus import FaultyModbus
+from simulators.faulty_mqtt import FaultyBroker, FaultySensors
+from simulators.mqtt import Topic
 
 LOOPBACK = "127.0.0.1"
 TEMPLATES = Path(configs.__file__).parent / "templates"
 SENSORS_EVERY_S = 10.0
 BROKER = "mqtt"
 CLOUD = "cloud"
-SERVER_PORTS: Mapping[str, int] = {BROKER: 18830, CLOUD: 18086}
+CONTROL = "control"
+SERVER_PORTS: Mapping[str, int] = {BROKER: 18830, CLOUD: 18086, CONTROL: CONTROL_PORT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +168,7 @@ DEMO_WIRE: tuple[WireDevice, ...] = (
 
 
 def resolve_ports(ports: Mapping[str, int] | None = None) -> dict[str, int]:
-    """Port of every device that has its own, of the broker ('mqtt') and of the receiver ('cloud').
+    """Port of every device that has its own, and of 'mqtt' (the broker), 'cloud' (the receiver), 'control'.
 
     Names that the wire does not know (the page's) are left out.
     """
@@ -222,22 +227,19 @@ def _in_unit(building: Building, device: str, point: WirePoint, canonical: str) 
     return value_at
 
 
-def sensor_topics(building: Building) -> list[Topic]:
-    """What the MQTT sensors send."""
-    return [
-        Topic(
-            device.topic,
-            {
-                point.settings.json_path or "" if isinstance(point.settings, MqttPoint) else "": (
-                    point.value_at,
-                    _DIGITS[point.name],
-                )
-                for point in served_points(device, building)
-            },
-        )
-        for device in DEMO_WIRE
-        if device.protocol == "mqtt"
-    ]
+def sensor_topics(building: Building, board: FaultBoard) -> list[tuple[Topic, list[str]]]:
+    """What the MQTT sensors send under the faults that are on, and the names of their points."""
+    return [_sensor(device, building, board) for device in DEMO_WIRE if device.protocol == "mqtt"]
+
+
+def _sensor(device: WireDevice, building: Building, board: FaultBoard) -> tuple[Topic, list[str]]:
+    values, names = {}, []
+    for point in served_points(device, building):
+        key = point.settings.json_path or "" if isinstance(point.settings, MqttPoint) else ""
+        spoiled = board.spoiled(device.name, point, absent_is_nan=True)
+        values[key] = (spoiled.value_at, _DIGITS[point.name])
+        names.append(point.name)
+    return Topic(device.topic, values, device.name), names
 
 
 class _Server(Protocol):
@@ -246,35 +248,55 @@ class _Server(Protocol):
     async def stop(self) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What runs outside the gateway, for whoever wants to look at it or to break it."""
+
+    receiver: Receiver
+    board: FaultBoard
+
+
 @asynccontextmanager
 async def serve(
-    building: Building, ports: Mapping[str, int], folder: Path, now: Now
-) -> AsyncIterator[Receiver]:
-    """Everything outside the gateway, listening: devices, broker, sensors, and the receiver, which is given.
+    building: Building, ports: Mapping[str, int], folder: Path, now: Now, seed: int = 0
+) -> AsyncIterator[Outside]:
+    """Everything outside the gateway, listening: devices, broker, sensors, receiver, control port.
 
-    folder: where the receiver keeps what it receives. Raises OSError when a port is taken, MissingBroker.
+    folder: where the receiver keeps what it receives. seed: of the faults that strike by chance. Raises
+    OSError when a port is taken, MissingBroker.
     """
     at = resolve_ports(ports)
-    receiver = Receiver(LOOPBACK, at[CLOUD], folder)
+    outside = Outside(Receiver(LOOPBACK, at[CLOUD], folder), FaultBoard(now, seed))
     async with AsyncExitStack() as stack:
-        for server in _servers(building, at, now, receiver):
+        for server in _servers(building, at, now, outside):
             await server.start()
             stack.push_async_callback(server.stop)
-        yield receiver
+        stack.push_async_callback(outside.board.close)
+        yield outside
 
 
-def _servers(building: Building, at: Mapping[str, int], now: Now, receiver: Receiver) -> Sequence[_Server]:
+def _servers(building: Building, at: Mapping[str, int], now: Now, outside: Outside) -> Sequence[_Server]:
     """In the order of their start; the sensors stop before their broker."""
+    board = outside.board
+    FaultyCloud(board, CLOUD, outside.receiver)
+    topics = sensor_topics(building, board)
+    broker = FaultyBroker(board, BROKER, LOOPBACK, at[BROKER])
+    sensors = FaultySensors(board, LOOPBACK, at[BROKER], topics, now, SENSORS_EVERY_S)
+    broker.floods(sensors.publisher, [topic for topic, _ in topics])
+    wired = [device for device in DEMO_WIRE if device.protocol != "mqtt"]
     return [
-        receiver,
-        *(_field_server(device, building, at, now) for device in DEMO_WIRE if device.protocol != "mqtt"),
-        Broker(LOOPBACK, at[BROKER]),
-        SensorPublisher(LOOPBACK, at[BROKER], sensor_topics(building), now, SENSORS_EVERY_S),
+        ControlServer(LOOPBACK, at[CONTROL], board),
+        outside.receiver,
+        *(_field_server(device, building, at, now, board) for device in wired),
+        broker,
+        sensors,
     ]
 
 
-def _field_server(device: WireDevice, building: Building, at: Mapping[str, int], now: Now) -> _Server:
-    points = served_points(device, building)
+def _field_server(
+    device: WireDevice, building: Building, at: Mapping[str, int], now: Now, board: FaultBoard
+) -> _Server:
+    points, port = served_points(device, building), at[device.name]
     if device.protocol == "modbus-tcp":
-        return ModbusServer(LOOPBACK, at[device.name], {device.number: points}, now)
-    return BacnetDevice(LOOPBACK, at[device.name], device.number, device.name, points, now)
+        return FaultyModbus(board, LOOPBACK, port, {device.number: (device.name, points)}, now)
+    return FaultyBacnet(board, LOOPBACK, port, device.number, device.name, points, now)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -65,15 +66,24 @@ class Broker:
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """What one sensor sends. values: by JSON key, with the digits it shows; the key '' is a raw number."""
+    """What one sensor sends. values: by JSON key, with the digits it shows; the key '' is a raw number.
+
+    device: its name, for who wants to give it faults.
+    """
 
     topic: str
     values: Mapping[str, tuple[ValueAt, int]]
+    device: str = ""
 
     def payload(self, at_ns: int) -> bytes:
-        """The message of that time."""
+        """The message of that time; a value that is not a number is null."""
         shown = {key: _rounded(value_at(at_ns), digits) for key, (value_at, digits) in self.values.items()}
         return orjson.dumps(shown.get("", shown))
+
+
+Tamper = Callable[[Topic, bytes], Awaitable[bytes | None]]
+"""A fault to inject: given a sensor and its message, what it sends instead; None for nothing. It may sleep:
+that delays the sensors after it as well, as one radio does."""
 
 
 class SensorPublisher:
@@ -82,6 +92,7 @@ class SensorPublisher:
     def __init__(
         self, host: str, port: int, topics: Sequence[Topic], now: Now, every_s: float = 10.0
     ) -> None:
+        self.tamper: Tamper | None = None
         self._topics = topics
         self._now = now
         self._every_s = every_s
@@ -107,12 +118,22 @@ class SensorPublisher:
         self._client.disconnect()
         await asyncio.to_thread(self._client.loop_stop)
 
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        """Send one message of one's own choice."""
+        self._client.publish(topic, payload, qos=1, retain=retain)
+
     async def _run(self) -> None:
         while True:
             for topic in self._topics:
-                self._client.publish(topic.topic, topic.payload(self._now()), qos=1)
+                payload: bytes | None = topic.payload(self._now())
+                if self.tamper is not None and payload is not None:
+                    payload = await self.tamper(topic, payload)
+                if payload is not None:
+                    self.publish(topic.topic, payload)
                 await asyncio.sleep(self._every_s / len(self._topics))
 
 
-def _rounded(value: float, digits: int) -> float | int:
+def _rounded(value: float, digits: int) -> float | int | None:
+    if math.isnan(value):
+        return None
     return round(value, digits) if digits else round(value)

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
+from gateway.cli.faults import clear_command, fault_command, faults_command
 from gateway.cli.loading import load_or_exit
 from gateway.cli.tables import table
 
@@ -37,6 +38,10 @@ def command(context: click.Context, as_list: bool, as_json: bool) -> None:
         context.exit(0)
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
+
+
+for _verb in (fault_command, faults_command, clear_command):
+    command.add_command(_verb)
 
 
 @command.command("modbus")

@@ -27,6 +27,7 @@ DEFAULT_PORTS: Mapping[str, int] = {
     "heat-pump": 47825,
     "mqtt": 18830,
     "cloud": 18086,
+    "control": 18087,
     "page": 8080,
 }
 """Every port is on loopback; one that is taken is replaced by a free one."""
@@ -56,6 +57,10 @@ class DemoPlan:
     @property
     def cloud(self) -> str:
         return f"http://127.0.0.1:{self.ports['cloud']}"
+
+    @property
+    def control(self) -> str:
+        return f"http://127.0.0.1:{self.ports['control']}"
 
     def environment(self) -> dict[str, str]:
         """The variables that configs/demo asks for."""

@@ -88,7 +88,11 @@ class Demo:
         await self._simulators.first_line(30)
         await self._start_gateway()
         self._say(f"\n  the page:      {self.plan.page}")
-        self._say(f"  the receiver:  {self.plan.cloud}/stats\n  Ctrl-C ends everything\n")
+        self._say(f"  the receiver:  {self.plan.cloud}/stats")
+        self._say(
+            f"  break things:  heyzack simulate fault --control {self.plan.control} main-meter drop --for 30s"
+        )
+        self._say("  Ctrl-C ends everything\n")
 
     async def _start_gateway(self) -> None:
         await self._gateway.start()

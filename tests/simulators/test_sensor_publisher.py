@@ -14,6 +14,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from simulators.building import Building
 from simulators.demo import sensor_topics
+from simulators.faults import FaultBoard
 from simulators.mqtt import Broker, MissingBroker, SensorPublisher, Topic
 
 NOON = 1_790_841_600 * 10**9
@@ -35,7 +36,9 @@ def test_payload_of_the_empty_key_is_a_raw_number() -> None:
 
 
 def test_demo_sensors_send_what_the_site_agreed_on() -> None:
-    payloads = {t.topic: orjson.loads(t.payload(NOON)) for t in sensor_topics(Building(7, NOON))}
+    payloads = {
+        t.topic: orjson.loads(t.payload(NOON)) for t, _ in sensor_topics(Building(7, NOON), FaultBoard())
+    }
     rooms = {f"building/{room}/state" for room in ("room-101", "room-102", "room-103", "lobby")}
     assert payloads.keys() == rooms | {"building/roof/outdoor_temperature"}
     assert all(payloads[r].keys() == {"temperature", "co2", "humidity", "occupancy"} for r in rooms)
