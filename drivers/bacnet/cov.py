@@ -3,6 +3,9 @@
 The library's own subscriptions end silently when a device is down at the moment of renewal. Here each is
 renewed at half its life and again soon after a failure, and polling goes on as a heartbeat: a polled value
 that twice differs from the last one notified proves a subscription dead, and it is made anew.
+
+An analog value is subscribed with its own increment (SubscribeCOVProperty) where the device can; else
+SubscribeCOV, and the device's COV_Increment decides. A device without either is left to polling.
 """
 
 from __future__ import annotations
@@ -16,13 +19,19 @@ from itertools import count
 from typing import Any
 
 import numpy as np
-from bacpypes3.apdu import ErrorRejectAbortNack, SimpleAckPDU, SubscribeCOVRequest
+from bacpypes3.apdu import (
+    ErrorRejectAbortNack,
+    SimpleAckPDU,
+    SubscribeCOVPropertyRequest,
+    SubscribeCOVRequest,
+)
 from bacpypes3.primitivedata import ObjectIdentifier, TagClass
 
 from drivers.bacnet.codec import Tag, tagged_number
-from drivers.bacnet.faults import fault_of, is_silence
+from drivers.bacnet.faults import fault_of, is_silence, knows_no_service
 from drivers.bacnet.names import PRESENT_VALUE, STATUS_FLAGS
 from drivers.bacnet.plan import Reference
+from drivers.bacnet.quirks import NO_COV, NO_COV_PROPERTY
 from drivers.bacnet.reading import flag_quality
 from drivers.bacnet.session import DeviceSession, Unreachable
 from drivers.base import Batch, Deliver, Delivery, Now, Point, PollResult, Quality
@@ -31,6 +40,7 @@ _log = logging.getLogger(__name__)
 
 RETRY_SILENT_S = 30.0
 RETRY_REFUSED_S = 600.0
+RETRY_INCAPABLE_S = 86400.0
 RENEW_AT_MOST_EVERY_S = 30.0
 MISSES_TO_DOUBT = 2
 DISCRETE = frozenset({3, 4, 5, 13, 14, 19})
@@ -51,6 +61,16 @@ class Subscription:
     active: bool = False
     notified: float | None = None
     misses: int = 0
+    own_increment: bool = False
+
+    @property
+    def may_have_increment(self) -> bool:
+        """Whether an increment of the point's own makes sense and is not known to be refused."""
+        return (
+            bool(self.point.cov)
+            and self.reference.object_type not in DISCRETE
+            and self.session.quirks.recall(NO_COV_PROPERTY) is None
+        )
 
     def request(self, address: Any, *, cancel: bool = False) -> Any:
         settings = self.session.settings
@@ -64,7 +84,12 @@ class Subscription:
         if not cancel:
             wanted["issueConfirmedNotifications"] = settings.cov_confirmed
             wanted["lifetime"] = round(settings.cov_lifetime)
-        return SubscribeCOVRequest(**wanted)
+        if not self.own_increment:
+            return SubscribeCOVRequest(**wanted)
+        wanted["monitoredPropertyIdentifier"] = PRESENT_VALUE
+        if not cancel:
+            wanted["covIncrement"] = self.point.cov
+        return SubscribeCOVPropertyRequest(**wanted)
 
 
 class CovSubscriptions:
@@ -184,10 +209,16 @@ class CovSubscriptions:
         loop = asyncio.get_running_loop()
         name = f"{subscription.point.device}/{subscription.point.name}"
         retry = RETRY_SILENT_S
+        if subscription.session.quirks.recall(NO_COV) is not None:
+            subscription.due = loop.time() + RETRY_INCAPABLE_S
+            return
         try:
-            await subscription.session.request(subscription.request)
+            await _request(subscription)
         except ErrorRejectAbortNack as refusal:
             retry = RETRY_SILENT_S if is_silence(refusal) else RETRY_REFUSED_S
+            if knows_no_service(refusal):
+                retry = RETRY_INCAPABLE_S
+                subscription.session.quirks.learn(NO_COV, "1")
             _log.info(
                 "%s: no change-of-value subscription (%s), it is polled", name, fault_of(refusal).detail
             )
@@ -201,6 +232,23 @@ class CovSubscriptions:
             return
         subscription.active = False
         subscription.due = loop.time() + retry
+
+
+async def _request(subscription: Subscription) -> None:
+    """Subscribe with the point's own increment, else without. Raises what DeviceSession.request raises."""
+    subscription.own_increment = subscription.may_have_increment
+    if subscription.own_increment:
+        try:
+            await subscription.session.request(subscription.request)
+        except ErrorRejectAbortNack as refusal:
+            if is_silence(refusal):
+                raise
+            subscription.own_increment = False
+            if knows_no_service(refusal):
+                subscription.session.quirks.learn(NO_COV_PROPERTY, "1")
+        else:
+            return
+    await subscription.session.request(subscription.request)
 
 
 async def _cancel(subscription: Subscription) -> None:

@@ -15,7 +15,7 @@ from bacpypes3.basetypes import EngineeringUnits
 from bacpypes3.pdu import Address
 
 from drivers.bacnet.description import DeviceDescription, FoundDevice, ObjectDescription
-from drivers.bacnet.faults import is_silence, is_too_big, knows_no_multiple
+from drivers.bacnet.faults import is_silence, is_too_big, knows_no_service
 from drivers.bacnet.names import OBJECT_TYPES, PRESENT_VALUE, PRIORITY_ARRAY
 from drivers.bacnet.plan import Reference
 from drivers.bacnet.stock import StockReader, is_value
@@ -98,7 +98,7 @@ class _Asker:
         try:
             return await self._reader.values(self._address, references)
         except ErrorRejectAbortNack as refusal:
-            if knows_no_multiple(refusal):
+            if knows_no_service(refusal):
                 self._singly = True
             elif len(references) > 1 and is_too_big(refusal):
                 self._most = (len(references) + 1) // 2

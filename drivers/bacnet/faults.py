@@ -40,8 +40,8 @@ def is_too_big(refusal: Any) -> bool:
     return isinstance(refusal, AbortPDU) and refusal.apduAbortRejectReason in _TOO_BIG
 
 
-def knows_no_multiple(refusal: Any) -> bool:
-    """The device has no ReadPropertyMultiple."""
+def knows_no_service(refusal: Any) -> bool:
+    """The device does not have the service it was asked for."""
     return (
         isinstance(refusal, RejectPDU) and refusal.apduAbortRejectReason == RejectReason.unrecognizedService
     )

@@ -12,7 +12,7 @@ from bacpypes3.pdu import Address
 from bacpypes3.primitivedata import ObjectIdentifier
 
 from drivers.bacnet.codec import Answer, GarbledAnswer
-from drivers.bacnet.faults import fault_of, is_silence, is_too_big, knows_no_multiple
+from drivers.bacnet.faults import fault_of, is_silence, is_too_big, knows_no_service
 from drivers.bacnet.plan import ReadRequest, Reference, build_plan, reference_of, request_of
 from drivers.bacnet.quirks import ALL_OR_NOTHING, BATCH, NO_MULTIPLE, Quirks
 from drivers.bacnet.reading import Reading
@@ -195,7 +195,7 @@ class DeviceSession:
 
     def _try_differently(self, refusal: Any, request: ReadRequest, group: PollGroup) -> bool:
         """Whether the same points may well be readable in another way; notes for the next poll how."""
-        if knows_no_multiple(refusal) and not self._singly:
+        if knows_no_service(refusal) and not self._singly:
             _log.info("device %s has no ReadPropertyMultiple: reading its points one by one", self.name)
             self._singly = True
             self.quirks.learn(NO_MULTIPLE, "1")
@@ -215,7 +215,7 @@ class DeviceSession:
         return False
 
     def _parts(self, refusal: Any, request: ReadRequest, group: PollGroup) -> list[ReadRequest]:
-        if knows_no_multiple(refusal):
+        if knows_no_service(refusal):
             return [request]
         return request.halves(group.points, self.settings.status_flags)
 

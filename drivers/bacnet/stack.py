@@ -22,13 +22,19 @@ from typing import Any
 
 import bacpypes3
 import bacpypes3.app  # loaded before BAC0, outside the altered environment
-from bacpypes3.apdu import AbortPDU, AbortReason
+from bacpypes3.apdu import AbortPDU, AbortReason, Error, SubscribeCOVPropertyRequest, error_types
 from bacpypes3.ipv4.service import BIPForeign
 
 from drivers.bacnet.settings import LinkSettings
 from drivers.base import LinkError
 
 READY_WITHIN_S = 3.0
+
+_SUBSCRIBE_PROPERTY = SubscribeCOVPropertyRequest.service_choice
+if _SUBSCRIBE_PROPERTY not in error_types:  # bacpypes3 0.0.110: a refusal would be taken for silence
+    error_types[_SUBSCRIBE_PROPERTY] = type(
+        "SubscribeCOVPropertyError", (Error,), {"service_choice": _SUBSCRIBE_PROPERTY}
+    )
 
 
 @contextmanager
