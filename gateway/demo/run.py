@@ -144,12 +144,14 @@ class Demo:
             speak = time.monotonic() - started >= next_line
             await self._look(speak)
             if speak:
-                next_line = time.monotonic() - started + (LINE_S if self._shows_kpis() else FIRST_LINES_S)
+                next_line = time.monotonic() - started + (LINE_S if self._shows_savings() else FIRST_LINES_S)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), 1.0)
 
-    def _shows_kpis(self) -> bool:
-        return self._last is not None and any(kpi.value is not None for kpi in self._last.kpis)
+    def _shows_savings(self) -> bool:
+        """Whether the past is in: until then there is something to watch."""
+        kpis = self._last.kpis if self._last else ()
+        return any(kpi.kpi == "energy_savings" and kpi.value is not None for kpi in kpis)
 
     def _is_over(self, started: float) -> bool:
         return self._options.for_s is not None and time.monotonic() - started >= self._options.for_s
