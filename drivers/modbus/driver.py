@@ -88,8 +88,11 @@ class ModbusDriver:
         self._at_once = settings.max_in_flight if isinstance(settings, TcpLinkSettings) else 1
 
     async def open(self, deliver: Deliver) -> None:
-        """Ready to poll; the connection is made by the first poll. Modbus brings nothing unasked."""
-        self._client = _client(self._settings)
+        """Ready to poll; the connection is made by the first poll. Modbus brings nothing unasked.
+
+        Raises LinkError when a certificate cannot be used.
+        """
+        self._client = await asyncio.to_thread(_client, self._settings)
 
     async def assign(self, devices: Sequence[Device]) -> None:
         """Replace the devices. The connection belongs to the link and stays."""
@@ -169,7 +172,9 @@ class ModbusDriver:
 
 
 def _client(settings: TcpLinkSettings | RtuLinkSettings) -> Client:
-    client = tcp_client(settings) if isinstance(settings, TcpLinkSettings) else RtuClient(settings)
+    if isinstance(settings, RtuLinkSettings):
+        return PacedClient(RtuClient(settings), max(settings.pause, settings.silence_s))
+    client = tcp_client(settings)
     return PacedClient(client, settings.pause) if settings.pause else client
 
 

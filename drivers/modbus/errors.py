@@ -3,6 +3,7 @@
 RequestError
 +-- NotConnected     there is no way to the peer, or the line cannot be opened
 |   +-- Refused      the host is there, but nobody listens on the port
+|   +-- Distrusted   one side does not accept the other's certificate
 +-- NoAnswer         the unit stayed silent
 |   +-- HungUp       the peer closed the connection meanwhile
 +-- Garbled          bytes came that are no answer to this request
@@ -57,6 +58,10 @@ class NotConnected(RequestError):  # noqa: N818 - reads as what it is at the rai
 
 class Refused(NotConnected):
     code = FaultCode.REFUSED
+
+
+class Distrusted(NotConnected):
+    code = FaultCode.CERTIFICATE
 
 
 class NoAnswer(RequestError):  # noqa: N818

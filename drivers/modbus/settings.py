@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from enum import StrEnum
-from typing import Annotated, Final, Literal, Self
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -35,6 +36,7 @@ class Table(StrEnum):
 _MODICON_TABLE: Final = {"0": Table.COIL, "1": Table.DISCRETE, "3": Table.INPUT, "4": Table.HOLDING}
 _DURATION: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|min|h|d)?\s*")
 _SECONDS: Final = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, None: 1.0}
+_TLS_PORT: Final = 802
 _PARITIES: Final = ("none", "even", "odd")
 _TYPE_ALIASES: Final = {
     **{f"uint{bits}": f"u{bits}" for bits in (16, 32, 64)},
@@ -96,8 +98,8 @@ Duration = Annotated[float, BeforeValidator(seconds), Field(gt=0)]
 
 class _LinkSettings(Settings):
     """timeout: wait for one answer [s]. retries: asked again after a timeout or a garbled answer.
-    pause: silence between requests [s], for gateways that choke. reconnect_max: the longest wait between
-    attempts to connect [s]."""
+    pause: the turnaround delay, silence after each answer [s], for gateways that choke. reconnect_max: the
+    longest wait between attempts to connect [s]."""
 
     timeout: Duration = 1.0
     retries: int = Field(default=0, ge=0, le=5)
@@ -105,17 +107,54 @@ class _LinkSettings(Settings):
     reconnect_max: Duration = 5.0
 
 
+class TlsSettings(Settings):
+    """Modbus/TCP Security, always verified.
+
+    ca: the authority that signed the device's certificate (else the system's). cert, key: who we are, for
+    devices that ask. server_name: the name in the device's certificate, when it is reached by another.
+    """
+
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+    server_name: str | None = None
+
+    @model_validator(mode="after")
+    def _check_pair(self) -> Self:
+        if self.key is not None and self.cert is None:
+            raise ValueError("tls: key without cert: write both, or neither")
+        return self
+
+
 class TcpLinkSettings(_LinkSettings):
     """One Modbus TCP endpoint: a device, or a gateway to a serial bus.
 
-    max_in_flight: requests under way at once. 1 suits every device; many answer pipelined requests late,
-    out of order or not at all, so raise it only for one known to cope.
+    port: 502, or 802 with tls, unless given. framer: `rtu` for serial converters that pass RTU frames through
+    a socket as they are. max_in_flight: requests under way at once. 1 suits every device; many answer
+    pipelined requests late, out of order or not at all, so raise it only for one known to cope.
     """
 
     host: str = Field(min_length=1)
     port: int = Field(default=502, ge=1, le=65535)
     connect_timeout: Duration = 3.0
+    framer: Literal["socket", "rtu"] = "socket"
+    tls: TlsSettings | None = None
     max_in_flight: int = Field(default=1, ge=1, le=32)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _usual_port(cls, keys: Any) -> Any:
+        if isinstance(keys, dict) and keys.get("tls") is not None and "port" not in keys:
+            return keys | {"port": _TLS_PORT}
+        return keys
+
+    @model_validator(mode="after")
+    def _fits_framer(self) -> Self:
+        if self.framer == "rtu" and self.max_in_flight > 1:
+            raise ValueError("RTU frames have no transaction id: leave out 'max_in_flight' with framer rtu")
+        if self.framer == "rtu" and self.tls is not None:
+            raise ValueError("converters do not encrypt RTU frames: leave out 'tls' or 'framer'")
+        return self
 
     @property
     def endpoint(self) -> str:
@@ -123,14 +162,31 @@ class TcpLinkSettings(_LinkSettings):
 
 
 class RtuLinkSettings(_LinkSettings):
-    """One serial line. One garbled frame in an hour is normal on RS-485, hence one retry."""
+    """One serial line. One garbled frame in an hour is normal on RS-485, hence one retry.
+
+    silent_interval: the silence that separates frames [s], by default what the standard says: 3.5 characters,
+    1.75 ms above 19200 baud.
+    """
 
     port: str = Field(min_length=1)
     baudrate: int = Field(default=19200, ge=300, le=4_000_000)
     parity: Annotated[Literal["none", "even", "odd"], BeforeValidator(_parity)] = "even"
     stopbits: Literal[1, 2] = 1
     bytesize: Literal[7, 8] = 8
+    silent_interval: Duration | None = None
     retries: int = Field(default=1, ge=0, le=5)
+
+    @property
+    def character_s(self) -> float:
+        """Time on the wire of one character: start bit, data, parity, stop bits [s]."""
+        return (1 + self.bytesize + (self.parity != "none") + self.stopbits) / self.baudrate
+
+    @property
+    def silence_s(self) -> float:
+        """Silence kept between frames [s]."""
+        if self.silent_interval is not None:
+            return self.silent_interval
+        return 3.5 * self.character_s if self.baudrate <= 19200 else 1.75e-3
 
     @property
     def endpoint(self) -> str:

@@ -1,4 +1,4 @@
-"""Modbus through pymodbus' own clients: serial lines, and TCP under an untested pymodbus.
+"""Modbus through pymodbus' own clients: serial lines, RTU over TCP, and TCP under an untested pymodbus.
 
 Two habits are added. After any timeout the line is closed and opened again, because RTU has no transaction id
 and a late answer would be taken for the next one's. And what came in is counted, so that silence and noise
@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl
 import struct
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from pymodbus import ModbusException
 from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 from pymodbus.client.base import ModbusBaseClient
+from pymodbus.framer import FramerType
 from pymodbus.pdu import ExceptionResponse, ModbusPDU
 from pymodbus.pdu.mei_message import ReadDeviceInformationResponse
+from pymodbus.transport import CommParams, CommType
 
 from drivers.modbus.backoff import Backoff
 from drivers.modbus.client import (
@@ -106,20 +109,43 @@ class _StockClient:
 
 
 class StockTcpClient(_StockClient):
-    """pymodbus' TCP client."""
+    """pymodbus' TCP client, for either framing; encrypted with `tls`."""
 
-    def __init__(self, settings: TcpLinkSettings) -> None:
+    def __init__(self, settings: TcpLinkSettings, tls: ssl.SSLContext | None = None) -> None:
+        framer = FramerType.RTU if settings.framer == "rtu" else FramerType.SOCKET
+
         def make(trace: TracePacket) -> ModbusBaseClient:
-            return AsyncModbusTcpClient(
+            return _TcpOrTls(
                 settings.host,
+                framer=framer,
                 port=settings.port,
+                tls=tls,
                 timeout=settings.timeout,
                 retries=0,
                 reconnect_delay=0,
                 trace_packet=trace,
             )
 
-        super().__init__(make, f"{settings.host}:{settings.port}", settings.reconnect_max)
+        super().__init__(make, settings.endpoint, settings.reconnect_max)
+
+
+class _TcpOrTls(AsyncModbusTcpClient):
+    """pymodbus' own TLS client has a framer of its own, which breaks on answers in pieces."""
+
+    def __init__(
+        self, host: str, *, port: int, tls: ssl.SSLContext | None, timeout: float, **more: Any
+    ) -> None:
+        if tls is not None:
+            self.comm_params = CommParams(
+                comm_name="modbus-tls",
+                comm_type=CommType.TLS,
+                reconnect_delay=0,
+                timeout_connect=timeout,
+                host=host,
+                port=port,
+                sslctx=tls,
+            )
+        super().__init__(host, port=port, timeout=timeout, **more)
 
 
 class RtuClient(_StockClient):

@@ -15,8 +15,10 @@ import asyncio
 import errno
 import logging
 import os
+import ssl
 import struct
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 import pymodbus
 from pymodbus.transport import CommParams, CommType
@@ -25,6 +27,7 @@ from pymodbus.transport.transport import ModbusProtocol
 from drivers.modbus.backoff import Backoff
 from drivers.modbus.client import Client, Request
 from drivers.modbus.errors import (
+    Distrusted,
     ExceptionAnswer,
     Garbled,
     HungUp,
@@ -33,6 +36,7 @@ from drivers.modbus.errors import (
     Refused,
     RequestError,
 )
+from drivers.modbus.security import CLOSED_AT_ONCE, handshake_failure, is_about_certificate, tls_context
 from drivers.modbus.settings import TcpLinkSettings
 from drivers.modbus.stock import StockTcpClient
 
@@ -48,15 +52,21 @@ _TIMEOUTS_TO_CLOSE: Final = 3
 
 
 def tcp_client(settings: TcpLinkSettings) -> Client:
-    """The transaction-id client, or the stock one under a pymodbus it was not tested with."""
+    """The transaction-id client; the stock one for RTU frames and under a pymodbus it was not tested with.
+
+    Reads certificates. Raises LinkError.
+    """
+    tls = tls_context(settings.tls) if settings.tls else None
+    if settings.framer == "rtu":
+        return StockTcpClient(settings)
     if pymodbus.__version__ in TESTED:
-        return TcpClient(settings)
+        return TcpClient(settings, tls)
     _log.warning(
         "pymodbus %s is not one of the tested versions (%s): using its own client, which is slower",
         pymodbus.__version__,
         ", ".join(TESTED),
     )
-    return StockTcpClient(settings)
+    return StockTcpClient(settings, tls)
 
 
 class _Pending:
@@ -76,21 +86,26 @@ class _Pending:
 class _Connection(ModbusProtocol):
     """The frames of one connection; made anew for each attempt."""
 
-    def __init__(self, settings: TcpLinkSettings) -> None:
+    def __init__(self, settings: TcpLinkSettings, tls: ssl.SSLContext | None) -> None:
         params = CommParams(
             comm_name="modbus-tcp",
-            comm_type=CommType.TCP,
+            comm_type=CommType.TLS if tls else CommType.TCP,
+            sslctx=tls,
             reconnect_delay=0,
             timeout_connect=settings.connect_timeout,
             host=settings.host,
             port=settings.port,
         )
         super().__init__(params, is_server=False)
+        if settings.tls is not None and settings.tls.server_name:
+            named: Any = partial(self.call_create, server_hostname=settings.tls.server_name)
+            self.call_create = named
         self._timeout = settings.timeout
         self._pending: dict[int, _Pending] = {}
         self._received = bytearray()
         self._last_id = 0
         self._silent = 0
+        self._has_answered = False
 
     async def establish(self) -> None:
         """Connect. Raises NotConnected; pymodbus' own connect() would hide the reason."""
@@ -101,6 +116,8 @@ class _Connection(ModbusProtocol):
             raise NotConnected(
                 f"no connection to {self._peer} within {self.comm_params.timeout_connect:g} s"
             ) from None
+        except ssl.SSLError as error:
+            raise handshake_failure(self._peer, error) from error
         except OSError as error:
             raise _not_connected(self._peer, error) from error
 
@@ -131,6 +148,12 @@ class _Connection(ModbusProtocol):
         """Nothing to send first."""
 
     def callback_disconnected(self, exc: Exception | None) -> None:
+        if isinstance(exc, ssl.SSLError) and is_about_certificate(exc):
+            self._fail_all(handshake_failure(self._peer, exc))
+            return
+        if self.comm_params.sslctx and not self._has_answered:
+            self._fail_all(Distrusted(f"{self._peer} {CLOSED_AT_ONCE}"))
+            return
         reason = f"{self._peer} closed the connection" + (f": {exc}" if exc else "")
         self._fail_all(HungUp(reason))
 
@@ -156,6 +179,7 @@ class _Connection(ModbusProtocol):
 
     def _answer(self, transaction: int, unit: int, body: bytes) -> None:
         self._silent = 0
+        self._has_answered = True
         pending = self._pending.get(transaction)
         if pending is None or unit != pending.request.unit:
             for waiting in self._pending.values():
@@ -214,8 +238,9 @@ class _Connection(ModbusProtocol):
 class TcpClient:
     """One endpoint: connects on demand, with backoff; at most `max_in_flight` requests under way."""
 
-    def __init__(self, settings: TcpLinkSettings) -> None:
+    def __init__(self, settings: TcpLinkSettings, tls: ssl.SSLContext | None = None) -> None:
         self._settings = settings
+        self._tls = tls
         self._slots = asyncio.Semaphore(settings.max_in_flight)
         self._connecting = asyncio.Lock()
         self._connection: _Connection | None = None
@@ -252,7 +277,7 @@ class TcpClient:
                 raise NotConnected("the link is closed")
             if self._backoff.waiting:
                 raise type(self._last_failure)(str(self._last_failure))
-            connection = _Connection(self._settings)
+            connection = _Connection(self._settings, self._tls)
             try:
                 await connection.establish()
             except NotConnected as error:
