@@ -1,11 +1,12 @@
 """From payload bytes to numbers, by a program made once. Pure: no clock, no broker.
 
-A JSON payload is parsed once, however many points it carries. What is wrong is data: a quality and a reason.
+A payload is parsed once, however many points it carries. What is wrong is data: a quality and a reason.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from math import isfinite, nan
@@ -18,6 +19,8 @@ Step = str | int
 
 _WORDS = {"true": 1.0, "on": 1.0, "false": 0.0, "off": 0.0}
 _MISSING = object()
+_EPOCH_TEXT = re.compile(r"\d{9,19}(\.\d+)?")
+"""Digits of a time since 1970; fewer would be a date without dashes."""
 _SHOWN = 60
 _EARLIEST_NS = 946_684_800_000_000_000
 """2000-01-01: a sensor that claims less has lost its clock."""
@@ -27,12 +30,26 @@ _AHEAD_NS = 300 * 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One value of a message. row: the point's place in the plan. path: None means the whole payload."""
+    """One value of a message. row: the point's place in the plan. path: None means the whole payload.
+
+    Under a `Form`, paths and time stamps are one index: the place in a line or in a record.
+    """
 
     row: int
     path: tuple[Step, ...] | None
     words: Mapping[str, float]
     timestamp: tuple[Step, ...] | None
+
+
+Cut = Callable[[bytes], Sequence[Sequence[object]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """Fields of payloads that are no JSON. cut: payload to records of values, or ValueError with why not."""
+
+    cut: Cut
+    fields: tuple[Field, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +58,7 @@ class Program:
 
     fields: tuple[Field, ...]
     needs_json: bool
+    forms: tuple[Form, ...] = ()
 
 
 @dataclass(slots=True)
@@ -79,15 +97,36 @@ def decode(program: Program, payload: bytes, arrived_ns: int, retained: bool, ro
     A key that is absent adds nothing: devices send what changed. A retained message without a time of its own
     may be of any age, so its values are `held`.
     """
+    good = Quality.HELD if retained else Quality.GOOD
+    whole = True
+    for form in program.forms:
+        whole &= _decode_form(form, payload, arrived_ns, good, rows)
     document: object = None
     if program.needs_json:
         try:
             document = orjson.loads(payload)
         except orjson.JSONDecodeError:
-            refuse(program, arrived_ns, f"payload is no JSON: {_shown(payload)}", rows)
+            _refuse_all(program.fields, arrived_ns, f"payload is no JSON: {_shown(payload)}", rows)
             return False
-    good = Quality.HELD if retained else Quality.GOOD
-    for wanted in program.fields:
+    _take_all(program.fields, document, payload, arrived_ns, good, rows)
+    return whole
+
+
+def _decode_form(form: Form, payload: bytes, arrived_ns: int, good: Quality, rows: Rows) -> bool:
+    try:
+        records = form.cut(payload)
+    except ValueError as error:
+        _refuse_all(form.fields, arrived_ns, f"{error}: {_shown(payload)}", rows)
+        return False
+    for record in records:
+        _take_all(form.fields, record, payload, arrived_ns, good, rows)
+    return True
+
+
+def _take_all(
+    fields: tuple[Field, ...], document: object, payload: bytes, arrived_ns: int, good: Quality, rows: Rows
+) -> None:
+    for wanted in fields:
         found = payload if wanted.path is None else walk(document, wanted.path)
         if found is _MISSING:
             continue
@@ -95,12 +134,17 @@ def decode(program: Program, payload: bytes, arrived_ns: int, retained: bool, ro
         if wanted.timestamp is not None:
             time, quality = _stamp(walk(document, wanted.timestamp), arrived_ns, good)
         _take(wanted, found, time, quality, rows)
-    return True
 
 
 def refuse(program: Program, arrived_ns: int, reason: str, rows: Rows) -> None:
     """Mark every point of the program bad for one reason."""
-    for wanted in program.fields:
+    _refuse_all(program.fields, arrived_ns, reason, rows)
+    for form in program.forms:
+        _refuse_all(form.fields, arrived_ns, reason, rows)
+
+
+def _refuse_all(fields: tuple[Field, ...], arrived_ns: int, reason: str, rows: Rows) -> None:
+    for wanted in fields:
         rows.add_bad(wanted.row, arrived_ns, Quality.BAD_VALUE, reason)
 
 
@@ -111,7 +155,7 @@ def walk(document: object, path: tuple[Step, ...]) -> object:
             if not isinstance(document, dict):
                 return _MISSING
             document = document.get(step, _MISSING)
-        elif isinstance(document, list) and step < len(document):
+        elif isinstance(document, list | tuple) and step < len(document):
             document = document[step]
         else:
             return _MISSING
@@ -122,7 +166,7 @@ def to_time(found: object) -> int | None:
     """UTC ns of a time in a payload, or None when it is no time.
 
     Numbers are seconds, milliseconds, microseconds or nanoseconds since 1970, told apart by their size, which
-    is unambiguous from 1973 to 5138. Text is ISO 8601; without an offset it is UTC.
+    is unambiguous from 1973 to 5138. Text is such a number or ISO 8601; without an offset it is UTC.
     """
     if isinstance(found, bool):
         return None
@@ -132,6 +176,8 @@ def to_time(found: object) -> int | None:
         scale = next((s for limit, s in ((1e11, 10**9), (1e14, 10**6), (1e17, 10**3)) if found < limit), 1)
         return int(found) * scale if isinstance(found, int) else round(found * scale)
     if isinstance(found, str):
+        if _EPOCH_TEXT.fullmatch(found):
+            return to_time(float(found) if "." in found else int(found))
         try:
             moment = datetime.fromisoformat(found)
         except ValueError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from paho.mqtt.matcher import MQTTMatcher
 
 from drivers.base import Batch, Device, Fault, FaultCode, Point
-from drivers.mqtt.codec import Field, Program, Rows
+from drivers.mqtt.codec import Field, Form, Program, Rows
+from drivers.mqtt.forms import packed_record, text_lines
 from drivers.mqtt.settings import DeviceSettings, PointSettings, parse_path
 
 
@@ -75,14 +76,14 @@ class Plan:
         }
 
     def _add(self, device: Device, rows: range) -> None:
-        by_filter: dict[str, list[Field]] = {}
+        by_filter: dict[str, list[int]] = {}
         for row in rows:
             topic = _topic(device, self.points[row])
             self.topic_of[self.points[row].series] = topic
-            by_filter.setdefault(topic, []).append(_field(row, device, self.points[row]))
-        for topic, fields in by_filter.items():
-            needs_json = any(field.path is not None or field.timestamp is not None for field in fields)
-            route = Route(topic, device.name, Program(tuple(fields), needs_json))
+            by_filter.setdefault(topic, []).append(row)
+        for topic, members in by_filter.items():
+            program = _program(device, {row: self.points[row] for row in members})
+            route = Route(topic, device.name, program)
             if "+" in topic or "#" in topic:
                 self._has_wild = True
                 self._listed(topic).append(route)
@@ -123,15 +124,55 @@ def _topic(device: Device, point: Point) -> str:
     return template.replace("{device}", device.name).replace("{point}", point.name)
 
 
-def _field(row: int, device: Device, point: Point) -> Field:
-    source = _point_settings(point)
-    stamp = source.timestamp or (_device_settings(device).timestamp if source.json_path is not None else None)
+def _program(device: Device, points: Mapping[int, Point]) -> Program:
+    """The program for one topic's points, by plan row."""
+    sources = {row: _point_settings(point) for row, point in points.items()}
+    own = _device_settings(device)
+    plain = {row: source for row, source in sources.items() if source.csv is None and source.struct is None}
+    fields = tuple(_field(row, source, own) for row, source in plain.items())
+    needs_json = any(field.path is not None or field.timestamp is not None for field in fields)
+    return Program(fields, needs_json, (*_lines(sources, own), *_records(sources, own)))
+
+
+def _field(row: int, source: PointSettings, own: DeviceSettings) -> Field:
+    stamp = source.timestamp or (own.timestamp if source.json_path is not None else None)
     return Field(
         row=row,
         path=None if source.json_path is None else parse_path(source.json_path),
         words=dict(source.values),
-        timestamp=None if stamp is None else parse_path(stamp),
+        timestamp=parse_path(stamp) if isinstance(stamp, str) else None,
     )
+
+
+def _lines(sources: Mapping[int, PointSettings], own: DeviceSettings) -> Iterable[Form]:
+    """One form for each separator; columns are counted from 1 outside and from 0 inside."""
+    by_separator: dict[str, list[Field]] = {}
+    for row, source in sources.items():
+        if source.csv is not None:
+            stamp = _place(source, own)
+            timestamp = None if stamp is None else (max(stamp - 1, 0),)
+            made = Field(row, (source.csv - 1,), dict(source.values), timestamp)
+            by_separator.setdefault(source.separator or own.separator, []).append(made)
+    for separator, fields in by_separator.items():
+        widest = max(int(place) for made in fields for place in (made.path or ()) + (made.timestamp or ()))
+        yield Form(text_lines(separator, widest + 1), tuple(fields))
+
+
+def _records(sources: Mapping[int, PointSettings], own: DeviceSettings) -> Iterable[Form]:
+    by_layout: dict[str, list[Field]] = {}
+    for row, source in sources.items():
+        if source.struct is not None and source.index is not None:
+            stamp = _place(source, own)
+            made = Field(row, (source.index,), dict(source.values), None if stamp is None else (stamp,))
+            by_layout.setdefault(source.struct, []).append(made)
+    for layout, fields in by_layout.items():
+        yield Form(packed_record(layout), tuple(fields))
+
+
+def _place(source: PointSettings, own: DeviceSettings) -> int | None:
+    """The column or index of the time, if it is told by number."""
+    stamp = source.timestamp if source.timestamp is not None else own.timestamp
+    return stamp if isinstance(stamp, int) else None
 
 
 def _point_settings(point: Point) -> PointSettings:

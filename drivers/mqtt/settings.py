@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, field_validator, model_validator
 
 from drivers.base import Settings
+from drivers.mqtt.forms import check_layout
 
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|min|h|d)?\s*")
 _SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86_400.0, None: 1.0}
@@ -39,6 +40,17 @@ def _bytes(value: object) -> object:
 
 Seconds = Annotated[float, BeforeValidator(_seconds)]
 Size = Annotated[int, BeforeValidator(_bytes)]
+
+
+def _check_path(text: object) -> object:
+    if isinstance(text, str):
+        parse_path(text)
+    return text
+
+
+Timestamp = Annotated[Annotated[int, Field(ge=0, strict=True)] | str, AfterValidator(_check_path)]
+"""Where in a payload the time is: a JSON path, or the column (from 1) or index (from 0) of another form."""
+Separator = Annotated[str, Field(min_length=1, max_length=1)]
 
 
 class TlsSettings(Settings):
@@ -108,49 +120,54 @@ class DeviceSettings(Settings):
     """One sender.
 
     topic: where it sends, with {device} for its name in this configuration and {point} for the point's;
-    the wildcards + and # are allowed. timestamp: JSON path of the time of measurement in its messages
-    (ISO 8601, or seconds, milliseconds, microseconds or nanoseconds since 1970); else arrival is the time.
+    the wildcards + and # are allowed. timestamp: JSON path of the time of measurement in its messages, or
+    for text lines and binary records the column or index (ISO 8601, or seconds, milliseconds, microseconds
+    or nanoseconds since 1970); else arrival is the time. separator: between the columns of text lines.
     """
 
     topic: str | None = None
-    timestamp: str | None = None
+    timestamp: Timestamp | None = None
+    separator: Separator = ","
 
     @field_validator("topic")
     @classmethod
     def _check_topic(cls, text: str | None) -> str | None:
         return None if text is None else check_template(text)
-
-    @field_validator("timestamp")
-    @classmethod
-    def _check_timestamp(cls, text: str | None) -> str | None:
-        return None if text is None else _check_path(text)
 
 
 class PointSettings(Settings):
     """Where in which message a point's value is: value = number * scale + offset.
 
     topic: else the device's. json: the path in a JSON payload ('temperature', 'ENERGY.Total', 'probes[1].t');
-    without it the whole payload is the value (`payload: raw`). values: words that stand for numbers, in
-    addition to true/on = 1 and false/off = 0 ({open: 1, closed: 0}). timestamp: else the device's.
+    csv: the column of a text line, from 1 as in a spreadsheet; separator: else the device's. struct: the
+    layout of a binary record in the letters of Python's struct module, with the byte order ('>hHf'), and
+    index: which of its values, from 0. Without any of these the whole payload is the value (`payload: raw`).
+    values: words that stand for numbers, in addition to true/on = 1 and false/off = 0 ({open: 1, closed: 0}).
+    timestamp: else the device's.
     """
 
     topic: str | None = None
     json_path: str | None = Field(None, alias="json")
+    csv: int | None = None
+    separator: Separator | None = None
+    struct: str | None = None
+    index: int | None = Field(None, ge=0)
     payload: Literal["json", "raw"] | None = None
     scale: float = Field(1.0, allow_inf_nan=False)
     offset: float = Field(0.0, allow_inf_nan=False)
     values: Mapping[str, float] = Field(default_factory=dict)
-    timestamp: str | None = None
+    timestamp: Timestamp | None = None
 
     @field_validator("topic")
     @classmethod
     def _check_topic(cls, text: str | None) -> str | None:
         return None if text is None else check_template(text)
 
-    @field_validator("json_path", "timestamp")
+    @field_validator("json_path")
     @classmethod
     def _check_json(cls, text: str | None) -> str | None:
-        return None if text is None else _check_path(text)
+        _check_path(text)
+        return text
 
     @field_validator("scale")
     @classmethod
@@ -166,6 +183,53 @@ class PointSettings(Settings):
         if not isinstance(value, Mapping):
             return value
         return {str(word).lower(): number for word, number in value.items()}
+
+    @property
+    def value_at(self) -> str | None:
+        """Where in a payload the value is, in words; None for the whole payload."""
+        if self.csv is not None:
+            return f"column {self.csv}"
+        return self.json_path if self.struct is None else f"index {self.index} of {self.struct}"
+
+    @field_validator("csv")
+    @classmethod
+    def _check_column(cls, column: int | None) -> int | None:
+        if column is not None and column < 1:
+            raise ValueError(f"csv: {column} is no column: they are counted from 1")
+        return column
+
+    @model_validator(mode="after")
+    def _check_form(self) -> Self:
+        named = {"json": self.json_path, "csv": self.csv, "struct": self.struct}
+        given = [form for form, value in named.items() if value is not None]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)}: a payload has one form; keep the one it has")
+        if self.payload == "raw" and given and given != ["json"]:
+            raise ValueError(f"payload: raw is the whole payload: leave out either 'payload' or '{given[0]}'")
+        if self.separator is not None and self.csv is None:
+            raise ValueError("separator without csv: add the column, for example csv: 3")
+        if isinstance(self.timestamp, int) and given not in (["csv"], ["struct"]):
+            raise ValueError("timestamp: a number is a column or index; for JSON write the path of the time")
+        if isinstance(self.timestamp, str) and given in (["csv"], ["struct"]):
+            raise ValueError(
+                f"timestamp: with {given[0]} write the number of the column or index of the time"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_record(self) -> Self:
+        if self.struct is None:
+            if self.index is not None:
+                raise ValueError("index without struct: add the layout, for example struct: '>hHf'")
+            return self
+        count = check_layout(self.struct)
+        if self.index is None:
+            raise ValueError(f"struct {self.struct!r} needs index: 0 to {count - 1}")
+        stamp = self.timestamp if isinstance(self.timestamp, int) else 0
+        for name, at in (("index", self.index), ("timestamp", stamp)):
+            if at >= count:
+                raise ValueError(f"{name} {at}: struct {self.struct!r} has {count} values, 0 to {count - 1}")
+        return self
 
     @model_validator(mode="after")
     def _check_payload(self) -> Self:
@@ -210,8 +274,3 @@ def parse_path(text: str) -> tuple[str | int, ...]:
     if not steps:
         raise ValueError("a JSON path is empty: write for example temperature")
     return tuple(steps)
-
-
-def _check_path(text: str) -> str:
-    parse_path(text)
-    return text

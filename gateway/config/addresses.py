@@ -54,7 +54,7 @@ def point_address(package: str, point: PointSpec, device: Settings) -> tuple[Has
         return where, f"object {source.object} {source.property}"
     topic = str(getattr(source, "topic", None) or getattr(device, "topic", None))
     topic = topic.replace("{device}", point.device).replace("{point}", point.name)
-    path = getattr(source, "json_path", None)
+    path = getattr(source, "value_at", None)
     return (topic, path), f"topic {topic}" + (f" value {path}" if path else "")
 
 

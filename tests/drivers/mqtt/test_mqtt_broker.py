@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -259,3 +260,24 @@ async def test_version_5_widens_the_brokers_window(make_mosquitto: Callable[[str
         for t in range(200):
             await asyncio.to_thread(publish, "b/room/state", f'{{"t": {t}}}')
         await until(lambda: len(store.values()) == 200)
+
+
+async def test_text_lines_and_binary_records_arrive_as_they_were_sent(mosquitto: Mosquitto) -> None:
+    def made(name: str, *sources: dict[str, Any], first: int) -> Device:
+        points = tuple(
+            Point(first + n, name, f"p{n}", PointSettings.model_validate(keys), "temperature", "degC", "degC")
+            for n, keys in enumerate(sources)
+        )
+        settings = DeviceSettings.model_validate({"topic": f"x/{name}", "separator": ";"})
+        return Device(name, settings, (PollGroup(name, 10.0, points),))
+
+    logger = made("logger", {"csv": 2, "timestamp": 1}, first=1)
+    radio = made("radio", {"struct": ">Ih", "index": 1, "timestamp": 0}, first=2)
+    store, at = Store(), int(time.time()) - 3600
+    async with running(mosquitto.port, store, logger, radio) as driver, sender(mosquitto.port) as publish:
+        await connected(driver)
+        publish("x/logger", f"{at};21,5\n{at + 60};21,7\n")
+        publish("x/radio", struct.pack(">Ih", at, -12))
+        await until(lambda: store.values(1) == [21.5, 21.7] and store.values(2) == [-12.0])
+    times = [t for delivery in store.deliveries for t in delivery.batch.time.tolist()]
+    assert sorted(times) == [at * 10**9, at * 10**9, (at + 60) * 10**9]

@@ -28,4 +28,10 @@ def test_sample_loads_and_subscribes_where_it_says(tmp_path: Path) -> None:
     keys = [point.key for device in installation.devices.values() for point in device.points]
     ids = {key: series for series, key in enumerate(keys)}
     plan = Plan([driver_device(device, ids) for device in installation.devices.values()])
-    assert plan.filters == ("building/+/rain", "building/roof/outdoor_temperature", "building/room-101/state")
+    assert plan.filters == (
+        "building/+/rain",
+        "building/roof/outdoor_temperature",
+        "building/room-101/state",
+        "loggers/logger",
+        "radio/radio",
+    )
