@@ -21,15 +21,19 @@ VERBS: dict[str, str] = {
     "scan": "Look for devices: bacnet, modbus, mqtt.",
     "read": "Read a point, or raw registers with every plausible decode.",
     "points": "List the configured points.",
+    "import": "Make a device map of a table: CSV or BACnet EDE.",
     "status": "What the running gateway says of itself.",
     "alarm": "List alarms.",
     "kpi": "Show KPI results.",
     "config": "Show, compare or reload a configuration.",
-    "template": "List or check device templates.",
+    "template": "List, check or begin device templates.",
     "store": "Look into the store on disk.",
     "simulate": "Serve simulated equipment.",
 }
-"""Verb -> what it does; its module in this package has the same name and a `command`."""
+"""Verb -> what it does; its module in this package (`_MODULES`, else the same name) has a `command`."""
+
+_MODULES = {"import": "importing", "export": "exporting"}
+"""Verbs that Python keeps for itself."""
 
 
 class LazyGroup(click.Group):
@@ -41,7 +45,7 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in VERBS:
             return None
-        command: click.Command = import_module(f"gateway.cli.{name}").command
+        command: click.Command = import_module(f"gateway.cli.{_MODULES.get(name, name)}").command
         return command
 
     def resolve_command(

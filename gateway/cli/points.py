@@ -23,8 +23,28 @@ from gateway.site import Installation
 @click.option("--device", help="Only this device.")
 @click.option("--live", is_flag=True, help="Ask the running gateway for the newest values.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON list.")
-def command(config: Path, url: str | None, device: str | None, live: bool, as_json: bool) -> None:
+@click.option(
+    "--csv",
+    "csv_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the device map as a table for a spreadsheet; `heyzack import map` reads it back.",
+)
+@click.option("--decimal-comma", is_flag=True, help="With --csv: 0,1 instead of 0.1.")
+@click.option("--force", is_flag=True, help="With --csv: replace the file that is there.")
+def command(
+    config: Path,
+    url: str | None,
+    device: str | None,
+    live: bool,
+    as_json: bool,
+    csv_file: Path | None,
+    decimal_comma: bool,
+    force: bool,
+) -> None:
     """List the points of the configuration with unit, quantity and cadence; with --live their values."""
+    if csv_file is not None:
+        _write_csv(config, csv_file, device, decimal_comma, force)
+        return
     if live:
         rows = _live(base_url(url, config), device)
         click.echo(json.dumps(rows, indent=2) if as_json else _live_table(rows))
@@ -37,6 +57,19 @@ def command(config: Path, url: str | None, device: str | None, live: bool, as_js
         raise click.UsageError(f"device '{device}' is unknown; {hint}")
     rows = configured(installation, device)
     click.echo(json.dumps(rows, indent=2) if as_json else _table(rows))
+
+
+def _write_csv(config: Path, file: Path, device: str | None, decimal_comma: bool, force: bool) -> None:
+    from gateway.installer.csvmap import to_csv
+    from gateway.installer.folder import FileExists, read_map, write_text
+
+    load_or_exit(config)
+    devices = [one for one in read_map(config) if device in (None, one.name)]
+    try:
+        write_text(file, "\ufeff" + to_csv(devices, decimal_comma=decimal_comma), force=force)
+    except FileExists as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(f"wrote {file}: {len(devices)} devices, {sum(len(d.points) for d in devices)} points")
 
 
 def configured(installation: Installation, device: str | None = None) -> list[dict[str, Any]]:

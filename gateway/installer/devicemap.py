@@ -18,11 +18,15 @@ _RESOLVER: Final = YAML(typ="safe", pure=True).resolver
 
 @dataclass(frozen=True, slots=True)
 class MapPoint:
-    """One point. keys: as a configuration has them. comment: for whoever reads the file."""
+    """One point. keys: as a configuration has them. comment: for whoever reads the file.
+
+    dropped: the template's point of this name is not wanted (`name: false`).
+    """
 
     name: str
     keys: Mapping[str, Any]
     comment: str = ""
+    dropped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +102,7 @@ def _device(device: MapDevice) -> list[str]:
 
 
 def _point(point: MapPoint) -> str:
-    text = f"{scalar(point.name)}: {scalar(point.keys)}"
+    text = f"{scalar(point.name)}: {'false' if point.dropped else scalar(point.keys)}"
     return f"{text}   {_comment(point.comment)}" if point.comment else text
 
 

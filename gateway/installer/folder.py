@@ -10,7 +10,8 @@ from typing import Any
 
 from gateway.config.errors import Problems, UnreadableError
 from gateway.config.loader import read_folder
-from gateway.installer.devicemap import MapDevice, scalar, to_yaml
+from gateway.config.tree import Node
+from gateway.installer.devicemap import MapDevice, MapPoint, scalar, to_yaml
 from gateway.installer.naming import distinct
 
 
@@ -57,6 +58,30 @@ def device_files(folder: Path) -> dict[str, str]:
     except UnreadableError:
         return {}
     return {name: place.file for name, place in documents.device_keys.items()}
+
+
+def read_map(folder: Path) -> list[MapDevice]:
+    """The devices as they are written, templates not expanded. Raises UnreadableError.
+
+    References (`${...}`) are replaced, except secrets: their keys are left out.
+    """
+    documents = read_folder(folder, Problems())
+    return [_map_device(name, node) for name, node in documents.devices.items()]
+
+
+def _map_device(name: str, node: Node) -> MapDevice:
+    points = node.child("points")
+    own = {key: child.plain() for key, child in (node.mapping or {}).items() if not _is_secret(child)}
+    own.pop("points", None)
+    made = [
+        MapPoint(point, child.plain() if child.mapping else {}, dropped=child.value is False)
+        for point, child in ((points.mapping if points else None) or {}).items()
+    ]
+    return MapDevice(name, own, tuple(made))
+
+
+def _is_secret(node: Node) -> bool:
+    return node.secret or any(child.secret for _, child in node.walk())
 
 
 def ensure_site(folder: Path, timezone: str) -> bool:

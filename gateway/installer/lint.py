@@ -29,8 +29,8 @@ TYPICAL: Final = -1.2
 """Plausibilities (log10): below the one a value is doubted, above the other a remedy is believed."""
 _GROWN: Final = 1000.0
 """A counter below this is young: a tenth more may be true."""
-GRID: Final = {"voltage": -2.0, "frequency": -2.0}
-"""Doubted sooner: grids are narrow."""
+NARROW: Final = {"voltage": -2.0, "frequency": -2.0, "temperature": -3.0}
+"""Quantities that are doubted sooner."""
 FAR_MORE: Final = 1000.0
 """How many times likelier another word order must be."""
 
@@ -132,7 +132,7 @@ def _words(kind: RegisterType) -> int:
 
 def _wrong_scale(point: Watched) -> Finding | None:
     value = point.seen[-1]
-    doubted = GRID.get(point.spec.quantity, ABSURD)
+    doubted = NARROW.get(point.spec.quantity, ABSURD)
     if value == 0 or plausibility(point.spec.quantity, value) > doubted:
         return None
     factors = (0.1, 0.01, 0.001, 10.0, 100.0, 1000.0)
