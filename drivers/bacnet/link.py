@@ -67,6 +67,8 @@ class Link:
             return all_bad(group, self._now(), fault, Quality.NOT_AVAILABLE, 0.0)
         result = await session.read(group, trace=trace)
         self._cov.watch(result)
+        if result.fault is not None and self.stack.registration is not None:
+            self.stack.registration.doubt()
         return result
 
     async def write(self, command: Write) -> WriteResult:

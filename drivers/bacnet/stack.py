@@ -25,7 +25,8 @@ import bacpypes3.app  # loaded before BAC0, outside the altered environment
 from bacpypes3.apdu import AbortPDU, AbortReason, Error, SubscribeCOVPropertyRequest, error_types
 from bacpypes3.ipv4.service import BIPForeign
 
-from drivers.bacnet.settings import LinkSettings
+from drivers.bacnet.foreign import Registration
+from drivers.bacnet.settings import BbmdSettings, LinkSettings
 from drivers.base import LinkError
 
 READY_WITHIN_S = 3.0
@@ -85,6 +86,7 @@ class Stack:
     def __init__(self, bacnet: Any) -> None:
         self._bacnet = bacnet
         self.app: Any = bacnet.this_application.app
+        self.registration: Registration | None = None
 
     @classmethod
     async def open(cls, settings: LinkSettings) -> Stack:
@@ -116,11 +118,14 @@ class Stack:
         device.apduTimeout = round(settings.apdu_timeout * 1000)
         device.numberOfApduRetries = settings.retries
         await stack._ready(settings)
+        stack._register(bbmd)
         return stack
 
     async def close(self) -> None:
         """Stop what open() started, timers and sockets included; who still waits gets no answer."""
         self._end_requests()
+        if self.registration is not None:
+            self.registration.stop()
         links = list(self.app.link_layers.values())
         for link in links:
             if isinstance(link, BIPForeign):
@@ -130,6 +135,13 @@ class Stack:
         await asyncio.sleep(0)
         await self._bacnet.disconnect()
         await asyncio.sleep(0.01)  # the transports close on the next turns of the loop
+
+    def _register(self, bbmd: BbmdSettings | None) -> None:
+        """Keep the registration that BAC0 has begun."""
+        for link in self.app.link_layers.values():
+            if bbmd is not None and isinstance(link, BIPForeign):
+                self.registration = Registration(link, bbmd)
+                self.registration.start()
 
     def _end_requests(self) -> None:
         for transaction in [*self.app.asap.clientTransactions, *self.app.asap.serverTransactions]:
