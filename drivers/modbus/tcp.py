@@ -98,8 +98,8 @@ class _Connection(ModbusProtocol):
         )
         super().__init__(params, is_server=False)
         if settings.tls is not None and settings.tls.server_name:
-            named: Any = partial(self.call_create, server_hostname=settings.tls.server_name)
-            self.call_create = named
+            create: Any = self.call_create
+            self.call_create = partial(create, server_hostname=settings.tls.server_name)
         self._timeout = settings.timeout
         self._pending: dict[int, _Pending] = {}
         self._received = bytearray()
