@@ -4,7 +4,9 @@ A *lane* runs one poll at a time. A shared line (RS-485, one TCP socket) is one 
 where the medium allows it (UDP), each device has a lane of its own. Groups of one cadence are spread over
 their period, so that a building of many meters is asked evenly. A lane that falls behind skips the polls
 it missed: a burst of old questions helps nobody. A device that does not answer backs off alone: its
-fastest group asks again at growing distances, its other groups wait until it answers.
+fastest group asks again at growing distances, its other groups wait until it answers. Where asking costs the
+others nothing (it has its line to itself, or is refused at once) it is asked again soon, so that it is back
+within two of its periods.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import random
 import zlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from math import inf
 
 from drivers.base import Driver, PollGroup, PollResult
 from gateway.clock import Clock
@@ -23,6 +26,10 @@ Report = Callable[[PollGroup, PollResult], Awaitable[None]]
 
 IDLE_S = 60.0
 """A lane without work looks again this often; an assignment wakes it at once."""
+SOON = 1.5
+"""Periods between two questions to a lost device that disturb nobody."""
+COSTLY = 0.05
+"""A failed poll that took more than this share of its period disturbs the others on its line."""
 LATE_SHARE = 0.1
 """A poll that starts later than this share of its period after its time is counted as late."""
 LATE_FLOOR_S = 0.1
@@ -41,13 +48,13 @@ class Backoff:
     growth: float = 2.0
     jitter: float = 0.05
 
-    def wait_s(self, failures: int, every_s: float, draw: float) -> float:
+    def wait_s(self, failures: int, every_s: float, draw: float, ceiling_s: float = inf) -> float:
         """Seconds until the next try after `failures` >= 1 in a row; draw is uniform in 0..1.
 
-        Never sooner than the group's own period, never later than longest_s or that period.
+        Never sooner than the group's own period, never later than longest_s, ceiling_s or that period.
         """
         nominal = self.first_s * self.growth ** min(failures - 1, 32)
-        bounded = max(every_s, min(nominal, self.longest_s))
+        bounded = max(every_s, min(nominal, self.longest_s, ceiling_s))
         return bounded * (1 + self.jitter * (2 * draw - 1))
 
 
@@ -129,12 +136,14 @@ class Lane:
         self._count(turn)
         self._asking = group
         result: PollResult | None = None  # a driver's own bug costs one turn, not the group
+        began = self._clock.monotonic()
         try:
             result = await self._driver.poll(group)
         finally:
             self._asking = None
             if self._groups.get(_key(group)) is group:
-                self._reschedule(turn, lost=result is None or result.fault is not None)
+                lost = result is None or result.fault is not None
+                self._reschedule(turn, lost=lost, took_s=self._clock.monotonic() - began)
         await self._report(group, result)
 
     def _count(self, turn: _Turn) -> None:
@@ -143,14 +152,16 @@ class Lane:
         if lateness > max(LATE_SHARE * turn.group.every_s, LATE_FLOOR_S):
             self.counts.late += 1
 
-    def _reschedule(self, turn: _Turn, *, lost: bool) -> None:
+    def _reschedule(self, turn: _Turn, *, lost: bool, took_s: float) -> None:
         now = self._clock.monotonic()
         group = turn.group
         health = self._health.setdefault(group.device, _Health())
         if lost:
             health.failures += 1
             health.probe = group
-            self._push(now + self._backoff.wait_s(health.failures, group.every_s, self._draw.random()), group)
+            ceiling = inf if self._disturbs(group, took_s) else SOON * group.every_s
+            wait = self._backoff.wait_s(health.failures, group.every_s, self._draw.random(), ceiling)
+            self._push(now + wait, group)
             return
         if health.failures:
             for waiting in health.waiting:
@@ -159,6 +170,11 @@ class Lane:
             self._push(now + group.every_s, group)
             return
         self._push(self._next_due(turn.due, group.every_s, now), group)
+
+    def _disturbs(self, group: PollGroup, took_s: float) -> bool:
+        """Whether others on this lane wait while a lost device is asked in vain."""
+        alone = all(device == group.device for device, _ in self._groups)
+        return not alone and took_s > COSTLY * group.every_s
 
     def _next_due(self, due: float, every_s: float, now: float) -> float:
         following = due + every_s

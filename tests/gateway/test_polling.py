@@ -128,12 +128,30 @@ async def test_one_dead_unit_of_ten_leaves_the_others_95_percent_of_their_cadenc
 
 async def test_a_dead_device_is_asked_at_the_configured_distances() -> None:
     backoff = Backoff(first_s=1, longest_s=16, growth=2, jitter=0.05)
-    line = Line(group("meter"), backoff=backoff)
+    line = Line(group("meter"), group("other"), backoff=backoff)
     line.field.dead.add("meter")
     await line.let_pass(120)
     await line.end()
     waits = np.diff(line.field.times("meter")) - line.field.timeout_s
     assert waits[:6] == pytest.approx([1, 2, 4, 8, 16, 16], rel=0.1)
+
+
+async def test_a_dead_device_with_the_line_to_itself_is_asked_within_two_periods() -> None:
+    line = Line(group("meter", 2.0))
+    line.field.dead.add("meter")
+    await line.let_pass(60)
+    gaps = np.diff(line.field.times("meter"))
+    assert gaps.max() - line.field.timeout_s < 2 * 2.0
+    await line.end()
+
+
+async def test_a_dead_device_that_costs_nothing_is_asked_within_two_periods_on_a_shared_line() -> None:
+    line = Line(group("meter", 2.0), group("other", 2.0))
+    line.field.dead.add("meter")
+    line.field.timeout_s = 0.0
+    await line.let_pass(60)
+    assert np.diff(line.field.times("meter")).max() < 2 * 2.0
+    await line.end()
 
 
 async def test_a_device_that_returns_is_polled_at_its_cadence_again_with_all_of_its_groups() -> None:
