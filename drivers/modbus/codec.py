@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import struct
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite, isnan
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drivers.base import Quality
-from drivers.modbus.settings import PointSettings
+from drivers.modbus.settings import PointSettings, Table
 from drivers.modbus.types import REGISTER_TYPES, RegisterType, wire_positions
 
 Values = NDArray[np.float64]
 Qualities = NDArray[np.uint8]
+_LARGEST_EXPONENT: Final = 10
 
 
 class EncodeError(ValueError):
@@ -30,9 +32,9 @@ class EncodeError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A point whose first byte (in a table of bits: whose byte and bit) in the answer buffer is known.
+    """A point whose first byte in the answer buffer is known.
 
-    byte: offset into the buffer. bit: of that byte, for coils and discrete inputs.
+    bit: the lowest of its bits: of that byte for coils and discrete inputs, of the word for registers.
     """
 
     settings: PointSettings
@@ -51,10 +53,14 @@ class _Numbers:
     absent: NDArray[np.uint64] | None
     has_absent: NDArray[np.bool_] | None
     nan_is_absent: NDArray[np.bool_] | None
+    is_bcd: bool = False
 
     def decode(self, buffer: NDArray[np.uint8], values: Values, quality: Qualities) -> None:
         raw = buffer[self.bytes_at]
         numbers = raw.view(self.dtype)[:, 0]
+        if self.is_bcd:
+            numbers, wrong = _from_bcd(numbers)
+            quality[self.rows[wrong]] = Quality.BAD_VALUE
         values[self.rows] = numbers
         if self.dtype.kind == "f":
             wrong = ~np.isfinite(values[self.rows])
@@ -70,14 +76,46 @@ class _Numbers:
 
 @dataclass(frozen=True, slots=True)
 class _Bits:
-    """All single bits, of coils and of registers."""
+    """All bits and groups of bits, of coils and of registers; of a coil both bytes are the one it lies in."""
 
     rows: NDArray[np.intp]
-    byte_at: NDArray[np.intp]
-    shift: NDArray[np.uint8]
+    low_at: NDArray[np.intp]
+    high_at: NDArray[np.intp]
+    shift: NDArray[np.uint16]
+    mask: NDArray[np.uint16]
 
     def decode(self, buffer: NDArray[np.uint8], values: Values) -> None:
-        values[self.rows] = (buffer[self.byte_at] >> self.shift) & 1
+        words = buffer[self.low_at].astype(np.uint16) | buffer[self.high_at].astype(np.uint16) << 8
+        values[self.rows] = words >> self.shift & self.mask
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleFactors:
+    """Points scaled by a power of ten that the device tells: row `rows[i]` by that in row `by[i]`."""
+
+    rows: NDArray[np.intp]
+    by: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, settings: Sequence[PointSettings], row_of: Mapping[tuple[Table, int], int]) -> Self | None:
+        """None when no point has one. row_of: where each scale factor's register is decoded to."""
+        pairs = [(row, row_of[s.space, s.sf]) for row, s in enumerate(settings) if s.sf is not None]
+        if not pairs:
+            return None
+        rows, by = zip(*pairs, strict=True)
+        return cls(np.array(rows, np.intp), np.array(by, np.intp))
+
+    def apply(self, values: Values, quality: Qualities) -> None:
+        """Scale in place; a point whose factor is bad is bad for the same reason.
+
+        SunSpec allows -10 to 10. Dividing by a power of ten keeps the last digit where multiplying would not.
+        """
+        exponent = values[self.by]
+        quality[self.rows] = np.maximum(quality[self.rows], quality[self.by])
+        quality[self.rows[np.abs(exponent) > _LARGEST_EXPONENT]] = Quality.BAD_VALUE
+        power = 10.0 ** np.minimum(np.abs(exponent), _LARGEST_EXPONENT)
+        values[self.rows] = np.where(exponent < 0, values[self.rows] / power, values[self.rows] * power)
+        values[self.rows[quality[self.rows] > 0]] = np.nan
 
 
 class Decoder:
@@ -121,25 +159,25 @@ class Decoder:
 
 
 def decode(settings: PointSettings, payload: bytes) -> tuple[float, Quality]:
-    """One point from its own bytes: for a tool or a test; a poll uses `Decoder`."""
-    values, quality = Decoder([Placed(settings, *register_bit(settings, 0))]).decode(payload)
+    """One point from its own bytes, before any `sf`: for a tool or a test; a poll uses `Decoder`."""
+    values, quality = Decoder([Placed(settings, 0, settings.bit or 0)]).decode(payload)
     return float(values[0]), Quality(int(quality[0]))
 
 
 def encode(settings: PointSettings, value: float) -> bytes:
     """The bytes a device would send for `value` [device unit]; NaN gives the sentinel.
 
-    A bit of a register gives a word with only that bit; a coil gives one byte, 0 or 1.
-    Raises EncodeError when the type cannot hold the value.
+    Bits of a register give a word with only those; a coil gives one byte, 0 or 1. A scale factor (`sf`) is
+    not applied. Raises EncodeError when the type cannot hold the value.
     """
     kind = settings.decoded_type
     if kind is RegisterType.BIT:
-        on = int(bool(value)) if isfinite(value) else 0
-        return bytes([on]) if settings.bit is None else struct.pack(">H", on << settings.bit)
+        return _encode_bits(settings, value)
     layout = REGISTER_TYPES[kind]
     raw = _raw(settings, value)
     try:
-        plain = struct.pack(layout.struct, raw if layout.is_float else round(raw))
+        number = raw if layout.is_float else int(str(round(raw)), 16) if layout.is_bcd else round(raw)
+        plain = struct.pack(layout.struct, number)
     except (struct.error, OverflowError) as error:
         raise EncodeError(f"{value} (raw {raw}) does not fit {kind}: {error}") from None
     wire = bytearray(len(plain))
@@ -148,22 +186,33 @@ def encode(settings: PointSettings, value: float) -> bytes:
     return bytes(wire)
 
 
-def register_bit(settings: PointSettings, byte: int) -> tuple[int, int]:
-    """Byte and bit in the buffer where a point that starts at `byte` is read.
-
-    For a bit of a register: of its low byte the lower eight bits, of its high byte the rest.
-    """
+def _encode_bits(settings: PointSettings, value: float) -> bytes:
+    if settings.bits == 1:
+        number = int(bool(value)) if isfinite(value) else 0
+    else:
+        number = round(value) if isfinite(value) else 0
+    if not 0 <= number < 1 << settings.bits:
+        raise EncodeError(f"{value} does not fit {settings.bits} bits")
     if settings.bit is None:
-        return byte, 0
-    low_byte = byte if settings.order.low_byte_first else byte + 1
-    high_byte = byte + 1 if settings.order.low_byte_first else byte
-    return (low_byte, settings.bit) if settings.bit < 8 else (high_byte, settings.bit - 8)
+        return bytes([number])
+    return (number << settings.bit).to_bytes(2, "little" if settings.order.low_byte_first else "big")
+
+
+def _from_bcd(packed: NDArray[np.generic]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Numbers of packed decimal digits, and which of them have a digit beyond 9."""
+    words = packed.astype(np.uint64)
+    numbers, wrong = np.zeros(len(words)), np.zeros(len(words), bool)
+    for place in range(2 * packed.dtype.itemsize):
+        digit = words >> np.uint64(4 * place) & np.uint64(15)
+        wrong |= digit > 9
+        numbers += digit * 10.0**place
+    return numbers, wrong
 
 
 def sentinel(settings: PointSettings) -> int | None:
     """The bit pattern, as an unsigned number, that means "not available"; None when there is none.
 
-    `auto` for floats is any NaN, which is no single pattern: None here.
+    `auto` and `sunspec` for floats are any NaN, which is no single pattern: None here.
     """
     marker, layout = settings.not_available, REGISTER_TYPES[settings.decoded_type]
     bits = 16 * layout.words
@@ -172,7 +221,9 @@ def sentinel(settings: PointSettings) -> int | None:
     if isinstance(marker, str):
         if layout.is_float:
             return None
-        return (1 << (bits - 1)) - 1 if layout.is_signed else (1 << bits) - 1
+        if not layout.is_signed:
+            return (1 << bits) - 1
+        return 1 << (bits - 1) if marker == "sunspec" else (1 << (bits - 1)) - 1
     if layout.is_float:
         return int.from_bytes(struct.pack(layout.struct, marker), "big")
     return int(marker) & ((1 << bits) - 1)
@@ -209,7 +260,7 @@ def _numbers(kind: RegisterType, rows: list[int], points: Sequence[Placed]) -> _
     # wire_positions runs from the most significant byte; arrays are little-endian on every machine we run on.
     index = [[p.byte + at for at in reversed(wire_positions(layout.words, p.settings.order))] for p in chosen]
     patterns = [sentinel(p.settings) for p in chosen]
-    nan_absent = [layout.is_float and p.settings.not_available == "auto" for p in chosen]
+    nan_absent = [layout.is_float and isinstance(p.settings.not_available, str) for p in chosen]
     some = any(pattern is not None for pattern in patterns)
     return _Numbers(
         dtype=np.dtype("<" + layout.dtype),
@@ -219,12 +270,25 @@ def _numbers(kind: RegisterType, rows: list[int], points: Sequence[Placed]) -> _
         absent=np.array([pattern or 0 for pattern in patterns], np.uint64) if some else None,
         has_absent=np.array([pattern is not None for pattern in patterns]) if some else None,
         nan_is_absent=np.array(nan_absent) if any(nan_absent) else None,
+        is_bcd=layout.is_bcd,
     )
 
 
 def _bits(rows: list[int], points: Sequence[Placed]) -> _Bits:
+    low = [points[row].byte + _low_byte(points[row].settings) for row in rows]
+    high = [points[row].byte + _high_byte(points[row].settings) for row in rows]
     return _Bits(
         rows=np.array(rows, np.intp),
-        byte_at=np.array([points[row].byte for row in rows], np.intp),
-        shift=np.array([points[row].bit for row in rows], np.uint8),
+        low_at=np.array(low, np.intp),
+        high_at=np.array(high, np.intp),
+        shift=np.array([points[row].bit for row in rows], np.uint16),
+        mask=np.array([(1 << points[row].settings.bits) - 1 for row in rows], np.uint16),
     )
+
+
+def _low_byte(settings: PointSettings) -> int:
+    return 0 if settings.space.holds_bits or settings.order.low_byte_first else 1
+
+
+def _high_byte(settings: PointSettings) -> int:
+    return 1 if not settings.space.holds_bits and settings.order.low_byte_first else 0

@@ -92,7 +92,7 @@ class ModbusDriver:
 
         Raises LinkError when a certificate cannot be used.
         """
-        self._client = await asyncio.to_thread(_client, self._settings)
+        self._client = await asyncio.to_thread(client_for, self._settings)
 
     async def assign(self, devices: Sequence[Device]) -> None:
         """Replace the devices. The connection belongs to the link and stays."""
@@ -171,7 +171,8 @@ class ModbusDriver:
                 return error
 
 
-def _client(settings: TcpLinkSettings | RtuLinkSettings) -> Client:
+def client_for(settings: TcpLinkSettings | RtuLinkSettings) -> Client:
+    """A connection, not yet made. Reads certificates. Raises LinkError."""
     if isinstance(settings, RtuLinkSettings):
         return PacedClient(RtuClient(settings), max(settings.pause, settings.silence_s))
     client = tcp_client(settings)
@@ -192,14 +193,21 @@ def _result(reading: _Reading, at_ns: int, latency_s: float, *, device_answered:
         if not isinstance(answer, bytes) and error is not None:
             quality[block.rows] = error.quality
             values[block.rows] = np.nan
-            faults.update(dict.fromkeys(plan.series[block.rows].tolist(), error.fault))
+            faults.update(dict.fromkeys(block.rows.tolist(), error.fault))
     if len(plan.holes):
         quality[plan.holes] = Quality.FAULT
         values[plan.holes] = np.nan
-        faults.update(dict.fromkeys(plan.series[plan.holes].tolist(), _HOLE))
-    batch = Batch(plan.series, np.full(len(plan.series), at_ns, np.int64), values, quality)
+        faults.update(dict.fromkeys(plan.holes.tolist(), _HOLE))
+    if plan.factors is not None:
+        plan.factors.apply(values, quality)
+        for row, by in zip(plan.factors.rows.tolist(), plan.factors.by.tolist(), strict=True):
+            if by in faults:
+                faults.setdefault(row, faults[by])
+    count = len(plan.series)
+    by_series = {int(plan.series[row]): fault for row, fault in faults.items() if row < count}
+    batch = Batch(plan.series, np.full(count, at_ns, np.int64), values[:count], quality[:count])
     if reading.has_data or (device_answered and ended_by is None):
-        return PollResult(batch, latency_s, None, faults)
+        return PollResult(batch, latency_s, None, by_series)
     return PollResult(batch, latency_s, ended_by.fault if ended_by else next(iter(faults.values()), None))
 
 
@@ -210,7 +218,8 @@ def _traced(result: PollResult, reading: _Reading) -> PollResult:
     buffer = plan.buffer(answer if isinstance(answer, bytes) else None for answer in answers)
     raw = {}
     for block, answer in zip(plan.blocks, answers, strict=True):
-        for row in block.rows.tolist() if isinstance(answer, bytes) else ():
+        own = block.rows[block.rows < len(plan.series)]
+        for row in own.tolist() if isinstance(answer, bytes) else ():
             byte, width = plan.spans[row]
             raw[int(plan.series[row])] = buffer[byte : byte + width].hex(" ", -2)
     return PollResult(result.batch, result.latency_s, result.fault, result.point_faults, raw)

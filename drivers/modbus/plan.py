@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.base import Point
-from drivers.modbus.codec import Decoder, Placed, register_bit
+from drivers.modbus.codec import Decoder, Placed, ScaleFactors
 from drivers.modbus.settings import PointSettings, Table
 
 REQUEST_COST: Final = 96
@@ -109,9 +109,10 @@ class Learned:
 class Plan:
     """All that a poll of some points needs, its arrays in the points' order.
 
-    blocks: what to read; their answers joined in order make the buffer, at least `size` bytes long.
-    decoder: how the buffer becomes values. holes: rows of points not asked for. spans: (byte, width) of each
-    point in the buffer, for traces.
+    Rows behind the points' own, which have no series, are the scale factors that points share. blocks: what
+    to read; their answers joined in order make the buffer, at least `size` bytes long. decoder: how the
+    buffer becomes values. factors: which rows scale which. holes: rows of points not asked for. spans: (byte,
+    width) of each point in the buffer, for traces.
     """
 
     settings: tuple[PointSettings, ...]
@@ -119,6 +120,7 @@ class Plan:
     blocks: tuple[ReadBlock, ...]
     size: int
     decoder: Decoder
+    factors: ScaleFactors | None
     holes: NDArray[np.intp]
     spans: tuple[tuple[int, int], ...] = field(repr=False)
 
@@ -130,7 +132,9 @@ class Plan:
 
 def compile_plan(points: Sequence[Point], learned: Learned) -> Plan:
     """The cheapest reads for these points, and how to decode what they bring."""
-    settings = tuple(_settings(point) for point in points)
+    own = tuple(_settings(point) for point in points)
+    shared = _scale_factors(own)
+    settings = (*own, *shared.values())
     blocks: list[ReadBlock] = []
     holes: list[int] = []
     for table, rows in _by_table(settings).items():
@@ -146,6 +150,7 @@ def compile_plan(points: Sequence[Point], learned: Learned) -> Plan:
         blocks=tuple(blocks),
         size=size,
         decoder=Decoder(placed),
+        factors=ScaleFactors.of(own, {place: len(own) + n for n, place in enumerate(shared)}),
         holes=np.array(holes, np.intp),
         spans=tuple(spans),
     )
@@ -175,6 +180,18 @@ def _settings(point: Point) -> PointSettings:
     if not isinstance(point.source, PointSettings):
         raise TypeError(f"{point.device}/{point.name} is no Modbus point: {point.source!r}")
     return point.source
+
+
+def _scale_factors(settings: Sequence[PointSettings]) -> dict[tuple[Table, int], PointSettings]:
+    """Each scale factor once: a register of ten's power, that SunSpec marks as absent by 0x8000."""
+    keys = {"type": "i16", "not_available": "sunspec"}
+    return {
+        (place.space, place.sf): PointSettings.model_validate(
+            {"register": place.sf, "table": place.space} | keys
+        )
+        for place in settings
+        if place.sf is not None
+    }
 
 
 def _by_table(settings: Sequence[PointSettings]) -> dict[Table, list[int]]:
@@ -238,5 +255,5 @@ def _place(
                 placed[row], spans[row] = Placed(place, byte, distance % 8), (byte, 1)
             else:
                 byte = block.byte + 2 * distance
-                placed[row], spans[row] = Placed(place, *register_bit(place, byte)), (byte, 2 * place.words)
+                placed[row], spans[row] = Placed(place, byte, place.bit or 0), (byte, 2 * place.words)
     return placed, spans

@@ -43,6 +43,7 @@ _TYPE_ALIASES: Final = {
     **{f"int{bits}": f"i{bits}" for bits in (16, 32, 64)},
     **{f"s{bits}": f"i{bits}" for bits in (16, 32, 64)},
     "float": "f32", "float32": "f32", "real": "f32", "double": "f64", "float64": "f64", "bool": "bit",
+    "bcd": "bcd16", "acc32": "u32", "sunssf": "i16",
 }  # fmt: skip
 _ORDERS: Final = {
     "ABCD": WordOrder.ABCD, "AB": WordOrder.ABCD, "ABCDEFGH": WordOrder.ABCD,
@@ -207,9 +208,11 @@ class DeviceSettings(Settings):
 class PointSettings(Settings):
     """Where a point lies and how its bytes read. value = raw * scale + offset.
 
-    bit: one bit of a register, 0 the least significant. not_available: the raw value that means "no value"
-    (ABB's 0xFFFFFFFF), as a number or `auto`: all ones for unsigned, the largest positive for signed, NaN
-    for floats.
+    bit: one bit of a register, 0 the least significant; with `bits`, so many from there as one number.
+    sf: the register (same table) with the power of ten that the value is multiplied by, as SunSpec has it.
+    not_available: the raw value that means "no value" (ABB's 0xFFFFFFFF), as a number; or `auto`: all ones
+    for unsigned, the largest positive for signed, NaN for floats; or `sunspec`: the same, but the most
+    negative for signed.
     """
 
     register_: int | None = Field(default=None, alias="register", ge=0, le=65535)
@@ -218,9 +221,11 @@ class PointSettings(Settings):
     type: Annotated[RegisterType, BeforeValidator(_type)] | None = None
     order: Annotated[WordOrder, BeforeValidator(_order)] = WordOrder.ABCD
     bit: int | None = Field(default=None, ge=0, le=15)
+    bits: int = Field(default=1, ge=1, le=16)
+    sf: int | None = Field(default=None, ge=0, le=65535)
     scale: float = Field(default=1.0, allow_inf_nan=False)
     offset: float = Field(default=0.0, allow_inf_nan=False)
-    not_available: int | float | Literal["auto"] | None = None
+    not_available: int | float | Literal["auto", "sunspec"] | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -246,6 +251,10 @@ class PointSettings(Settings):
             raise ValueError(f"a {self.space} holds one bit: leave out 'type' and 'bit'")
         if not self.space.holds_bits and (kind is RegisterType.BIT) != (self.bit is not None):
             raise ValueError("a bit of a register needs type 'bit' and its number, as in 'bit: 3'")
+        if self.bits > 1 and (self.bit is None or self.bit + self.bits > 16):
+            raise ValueError("'bits' counts from 'bit' and ends within the register, as in 'bit: 4, bits: 3'")
+        if self.sf is not None and kind is RegisterType.BIT:
+            raise ValueError("a bit has no scale factor: leave out 'sf'")
 
     @property
     def space(self) -> Table:

@@ -42,15 +42,21 @@ class RegisterType(StrEnum):
     I64 = "i64"
     F32 = "f32"
     F64 = "f64"
+    BCD16 = "bcd16"
+    BCD32 = "bcd32"
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """words: registers occupied. dtype: numpy's name, native byte order. struct: the big-endian format."""
+    """words: registers occupied. dtype: numpy's name, native byte order. struct: the big-endian format.
+
+    is_bcd: each four bits are a decimal digit.
+    """
 
     words: int
     dtype: str
     struct: str
+    is_bcd: bool = False
 
     @property
     def is_float(self) -> bool:
@@ -72,6 +78,8 @@ REGISTER_TYPES: Final[Mapping[RegisterType, Layout]] = MappingProxyType(
         RegisterType.I64: Layout(4, "i8", ">q"),
         RegisterType.F32: Layout(2, "f4", ">f"),
         RegisterType.F64: Layout(4, "f8", ">d"),
+        RegisterType.BCD16: Layout(1, "u2", ">H", is_bcd=True),
+        RegisterType.BCD32: Layout(2, "u4", ">I", is_bcd=True),
     }
 )
 

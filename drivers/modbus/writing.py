@@ -44,7 +44,7 @@ async def write(ask: Ask, unit: int, command: Write) -> WriteResult:
     """
     began = time.perf_counter()
     try:
-        place = _checked(command)
+        place = await _scaled(ask, unit, _checked(command))
         data = await _data(ask, unit, place, float(command.value or 0.0))
         await _send(ask, unit, place, data)
     except Unwritable as reason:
@@ -66,6 +66,17 @@ async def _verified(ask: Ask, unit: int, place: PointSettings, data: bytes, bega
     return WriteResult(time.perf_counter() - began, fault, holds)
 
 
+async def _scaled(ask: Ask, unit: int, place: PointSettings) -> PointSettings:
+    """The place with the scale factor that the device has now written into its scale."""
+    if place.sf is None:
+        return place
+    word = await ask(ReadRequest(unit, FUNCTION[place.space], place.sf, 1))
+    exponent = int.from_bytes(word, "big", signed=True)
+    if not -10 <= exponent <= 10:
+        raise Unwritable(f"its scale factor is {exponent}: there is no scale to write by")
+    return place.model_copy(update={"sf": None, "scale": place.scale * 10.0**exponent})
+
+
 async def _data(ask: Ask, unit: int, place: PointSettings, value: float) -> bytes:
     """The bytes to write: a number's words, a coil's 0 or 1, or a word with one bit changed."""
     try:
@@ -75,7 +86,7 @@ async def _data(ask: Ask, unit: int, place: PointSettings, value: float) -> byte
     if place.bit is None:
         return data
     word = int.from_bytes(await ask(ReadRequest(unit, FUNCTION[place.space], place.start, 1)), "big")
-    mask = int.from_bytes(encode(place, 1.0), "big")
+    mask = int.from_bytes(encode(place, float((1 << place.bits) - 1)), "big")
     return (word & ~mask | int.from_bytes(data, "big")).to_bytes(2, "big")
 
 
@@ -106,6 +117,6 @@ def _checked(command: Write) -> PointSettings:
         raise Unwritable("Modbus has no slot to give up: write the value that shall hold instead")
     if not isfinite(command.value):
         raise Unwritable("NaN and infinity are no commands")
-    if place.decoded_type is RegisterType.BIT and command.value not in (0, 1):
+    if place.decoded_type is RegisterType.BIT and place.bits == 1 and command.value not in (0, 1):
         raise Unwritable(f"{command.value:g} is neither 0 nor 1, which a bit needs")
     return place

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers.base import Quality
-from drivers.modbus.codec import Decoder, EncodeError, Placed, decode, encode, register_bit
+from drivers.modbus.codec import Decoder, EncodeError, Placed, decode, encode
 from drivers.modbus.settings import PointSettings
 from drivers.modbus.types import WordOrder
 
@@ -140,7 +140,7 @@ def test_a_decoder_reads_a_mixed_buffer_as_each_point_alone_would(kinds: list[tu
     points, payload = [], b""
     for value, (kind, order) in enumerate(kinds):
         settings = point(type=kind, order=order, scale=1.0 + value % 3)
-        points.append(Placed(settings, *register_bit(settings, len(payload))))
+        points.append(Placed(settings, len(payload), settings.bit or 0))
         payload += encode(settings, float(6 * value))
     values, quality = Decoder(points).decode(payload)
     assert values.tolist() == [6.0 * row for row in range(len(kinds))]
