@@ -100,6 +100,10 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    def point_defaults(self, name: str, own: Mapping[str, object]) -> Mapping[str, object]:
+        """Keys that a device's settings imply for a point it names (an MQTT preset). own: those written."""
+        return {}
+
 
 @dataclass(frozen=True, slots=True)
 class Point:

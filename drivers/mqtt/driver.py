@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from math import nan
@@ -26,6 +26,7 @@ from drivers.base import (
     LinkError,
     Memory,
     Now,
+    Point,
     PollGroup,
     PollResult,
     Quality,
@@ -35,6 +36,7 @@ from drivers.mqtt.codec import Rows, decode, refuse
 from drivers.mqtt.inbox import Counts, Inbox, Message
 from drivers.mqtt.latest import Latest, Seen
 from drivers.mqtt.plan import Plan, Route
+from drivers.mqtt.presence import Presence
 from drivers.mqtt.session import Session
 from drivers.mqtt.settings import LinkSettings
 
@@ -80,6 +82,7 @@ class MqttDriver:
         self._now = now
         self._plan = Plan(())
         self._latest = Latest()
+        self._presence = Presence({})
         self._wake = asyncio.Event()
         self._inbox: Inbox | None = None
         self._session: Session | None = None
@@ -118,6 +121,7 @@ class MqttDriver:
         """Take another device set: only subscriptions that differ are changed, the connection stays."""
         self._plan = Plan(devices)
         self._latest = Latest(len(self._plan.points))
+        self._presence = Presence(self._plan.watches)
         self._forgotten.clear()
         if self._session is not None:
             self._session.use(self._plan.filters)
@@ -176,23 +180,51 @@ class MqttDriver:
                 await self._deliver(delivery)
 
     def _assemble(self, messages: Sequence[Message]) -> list[Delivery]:
-        """Messages as one delivery per device, the acknowledgements tied to all of them together."""
+        """Messages as one delivery per device, the acknowledgements tied to all of them together.
+
+        What a device says of its availability stands between what it sent before and after.
+        """
         assert self._session is not None  # noqa: S101 - close() ends the task first
         debt = _Debt(self._session)
         columns: dict[str, Rows] = {}
+        deliveries: list[Delivery] = []
         for message in messages:
             if message.qos:
                 debt.messages.append((message.session, message.mid))
-            routes = self._plan.routes(message.topic)
-            if not routes:
-                self._forget(message.topic)
-            for route in routes:
-                self._decode(route, message, columns.setdefault(route.device, Rows()))
-        deliveries = [self._delivery(device, rows, debt) for device, rows in columns.items() if rows.row]
+            for device, fault in self._presence.hear(message.topic, message.payload):
+                deliveries += self._deliveries({device: columns.pop(device, Rows())}, debt)
+                deliveries.append(self._said(device, fault, debt))
+            self._sort(message, columns)
+        deliveries += self._deliveries(columns, debt)
         debt.open = len(deliveries)
         if not deliveries:
             self._session.acknowledge(debt.messages)
         return deliveries
+
+    def _sort(self, message: Message, columns: dict[str, Rows]) -> None:
+        """Put a message's values with those of their devices."""
+        routes = self._plan.routes(message.topic)
+        if not routes and message.topic not in self._presence.topics:
+            self._forget(message.topic)
+        for route in routes:
+            if not message.retained:
+                self._presence.alive(route.device)
+            elif self._presence.gone(route.device) is not None:
+                continue  # the last words of a device that is gone
+            self._decode(route, message, columns.setdefault(route.device, Rows()))
+
+    def _deliveries(self, columns: Mapping[str, Rows], debt: _Debt) -> list[Delivery]:
+        return [self._delivery(device, rows, debt) for device, rows in columns.items() if rows.row]
+
+    def _said(self, device: str, fault: Fault | None, debt: _Debt) -> Delivery:
+        """A device that said it is back (None) or gone: then its points have no value."""
+        committed = debt.committed if debt.messages else None
+        if fault is None:
+            return Delivery(device, Batch.empty(), committed=committed)
+        log.info("%s: %s: %s", self._link, device, fault.detail)
+        series = self._plan.series_of[device]
+        batch = Batch.of(series, self._now(), nan, int(Quality.COMM_LOST))
+        return Delivery(device, batch, dict.fromkeys(series.tolist(), fault), committed, fault)
 
     def _decode(self, route: Route, message: Message, rows: Rows) -> None:
         if message.payload is None:
@@ -245,6 +277,7 @@ class MqttDriver:
 
     def _losses(self, fault: Fault) -> Iterator[Delivery]:
         """Every device lost, for one reason."""
+        self._presence.forget()
         for device, series in self._plan.series_of.items():
             batch = Batch.of(series, self._now(), nan, int(Quality.COMM_LOST))
             yield Delivery(device, batch, dict.fromkeys(series.tolist(), fault), fault=fault)
@@ -261,7 +294,7 @@ class MqttDriver:
         )
         faults: dict[int, Fault] = {}
         for point, one in zip(group.points, seen, strict=True):
-            fault = one.fault if one else self._why_silent(point.series)
+            fault = one.fault if one else self._why_silent(point)
             if fault is not None:
                 faults[point.series] = fault
         whole = None if any(seen) else next(iter(faults.values()), None)
@@ -275,10 +308,12 @@ class MqttDriver:
         topics = {point.series: self._plan.topic_of.get(point.series, "") for point in group.points}
         return {series: self._latest.raw(topic) for series, topic in topics.items()}
 
-    def _why_silent(self, series: int) -> Fault:
+    def _why_silent(self, point: Point) -> Fault:
         if self._fault is not None:
             return self._fault
-        topic = self._plan.topic_of.get(series, "")
+        if (gone := self._presence.gone(point.device)) is not None:
+            return gone
+        topic = self._plan.topic_of.get(point.series, "")
         if self._session is not None and topic in self._session.refused:
             why = self._session.refused[topic]
             return Fault(FaultCode.DENIED, f"the broker refuses {topic}: {why}")

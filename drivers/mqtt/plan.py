@@ -12,7 +12,9 @@ from paho.mqtt.matcher import MQTTMatcher
 from drivers.base import Batch, Device, Fault, FaultCode, Point
 from drivers.mqtt.codec import Field, Form, Program, Rows
 from drivers.mqtt.forms import packed_record, text_lines
-from drivers.mqtt.settings import DeviceSettings, PointSettings, parse_path
+from drivers.mqtt.presence import Watch
+from drivers.mqtt.settings import DeviceSettings, PointSettings
+from drivers.mqtt.topics import parse_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,8 @@ class Route:
 class Plan:
     """Compiled once per configuration, run for every message.
 
-    filters: one subscription each, those covered by a wider one left out. points: by plan row.
+    filters: one subscription each, those covered by a wider one left out. points: by plan row. watches: by
+    topic, the devices that say there whether they are available.
     """
 
     def __init__(self, devices: Sequence[Device]) -> None:
@@ -48,7 +51,8 @@ class Plan:
             self.series_of[device.name] = self._series[row : row + count]
             self._add(device, range(row, row + count))
             row += count
-        self.filters = _widest(self.topic_of.values())
+        self.watches = _watches(devices)
+        self.filters = _widest([*self.topic_of.values(), *self.watches])
 
     def routes(self, topic: str) -> Sequence[Route]:
         """The routes of a message; one dictionary look-up unless wildcards are configured."""
@@ -120,8 +124,21 @@ def _widest(filters: Iterable[str]) -> tuple[str, ...]:
 
 
 def _topic(device: Device, point: Point) -> str:
-    template = _point_settings(point).topic or _device_settings(device).topic or "{device}/{point}"
-    return template.replace("{device}", device.name).replace("{point}", point.name)
+    own = _device_settings(device)
+    template = _point_settings(point).topic or own.topic or "{device}/{point}"
+    return own.resolve(template, device.name, point.name)
+
+
+def _watches(devices: Sequence[Device]) -> dict[str, list[Watch]]:
+    watches: dict[str, list[Watch]] = {}
+    for device in devices:
+        own = _device_settings(device)
+        told = own.availability
+        if told is not None:
+            path = None if told.json_path is None else parse_path(told.json_path)
+            watch = Watch(device.name, told.online, told.offline, path)
+            watches.setdefault(own.resolve(told.topic, device.name), []).append(watch)
+    return watches
 
 
 def _program(device: Device, points: Mapping[int, Point]) -> Program:

@@ -11,6 +11,7 @@ import ssl
 import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
@@ -25,6 +26,9 @@ from drivers.mqtt.settings import LinkSettings, TlsSettings
 
 log = logging.getLogger(__name__)
 
+ONLINE, OFFLINE = "online", "offline"
+_LEAVE_S = 1.0
+"""How long leaving may take for the word that we leave."""
 _FILTERS_PER_PACKET = 100
 _PACKET_OVERHEAD = 70_000
 """Bytes of a PUBLISH beside its payload, at most: the topic and some properties."""
@@ -73,6 +77,12 @@ class Session:
     def stop(self) -> None:
         """Leave the broker and end the thread; blocks for up to a connection attempt."""
         client = self._client
+        if self._settings.status_topic is not None and client.is_connected():
+            # A clean leave sends no Last Will, so it is said.
+            with suppress(ValueError, RuntimeError):
+                client.publish(self._settings.status_topic, OFFLINE, 1, retain=True).wait_for_publish(
+                    _LEAVE_S
+                )
         client.disconnect()
         client.loop_stop()
         # Without the way back to us paho's client is freed, and its sockets closed, as soon as we are.
@@ -116,6 +126,8 @@ class Session:
             )
         if settings.tls is not None:
             client.tls_set_context(_tls_context(settings.tls))
+        if settings.status_topic is not None:
+            client.will_set(settings.status_topic, OFFLINE, 1, retain=True)
         client.connect_timeout = settings.connect_timeout
         client.reconnect_delay_set(1, max(1, round(settings.reconnect_max)))
         client.suppress_exceptions = True
@@ -156,6 +168,8 @@ class Session:
             self._asked.clear()
             self.refused = {}
         self._subscribe(self._filters)
+        if self._settings.status_topic is not None:
+            client.publish(self._settings.status_topic, ONLINE, 1, retain=True)
         log.info(
             "%s: connected to %s%s", self._link, self._where(), ", session resumed" * flags.session_present
         )

@@ -11,13 +11,13 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, field_va
 
 from drivers.base import Settings
 from drivers.mqtt.forms import check_layout
+from drivers.mqtt.presets import fill_device, fill_point
+from drivers.mqtt.topics import check_template, check_topic, parse_path
 
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|min|h|d)?\s*")
 _SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86_400.0, None: 1.0}
 _SIZE = re.compile(r"\s*(\d+)\s*(KiB|MiB|B)?\s*")
 _BYTES = {"KiB": 1 << 10, "MiB": 1 << 20, "B": 1, None: 1}
-_STEP = re.compile(r"\[(\d+)\]|([^.\[\]]+)")
-TEMPLATE_PARTS = ("device", "point")
 
 
 def _seconds(value: object) -> object:
@@ -75,6 +75,8 @@ class LinkSettings(Settings):
     keeps messages of QoS 1 while the gateway is away; with version 5 for `session_expiry`. qos: the most that
     is asked for; QoS 2 is not offered because it is acknowledged before the store has the message.
     max_payload: larger payloads are refused. connect_timeout: how long one attempt may take [s].
+    status_topic: where others see us: 'online' while connected, 'offline' when we leave or are lost (our own
+    Last Will), both retained.
     """
 
     host: str = Field(min_length=1)
@@ -91,6 +93,16 @@ class LinkSettings(Settings):
     max_payload: Annotated[Size, Field(ge=1, le=64 << 20)] = 256 << 10
     reconnect_max: Annotated[Seconds, Field(ge=1, le=3600)] = 30.0
     connect_timeout: Annotated[Seconds, Field(ge=0.1, le=60)] = 5.0
+    status_topic: str | None = None
+
+    @field_validator("status_topic")
+    @classmethod
+    def _check_status_topic(cls, text: str | None) -> str | None:
+        if text is not None and (not text or set(text) & set("+#{}\0")):
+            raise ValueError(
+                f"status_topic {text!r}: write a plain topic, for example heyzack/paris-hq/status"
+            )
+        return text
 
     @model_validator(mode="before")
     @classmethod
@@ -116,18 +128,96 @@ class LinkSettings(Settings):
         return self.host, self.port
 
 
+class AvailabilitySettings(Settings):
+    """Where a device, or the broker in its name, says that it is there: the Last Will of most senders.
+
+    online, offline: the words. json: the path of the word in a JSON payload; a bare word is understood too.
+    """
+
+    topic: str
+    online: str = Field("online", min_length=1)
+    offline: str = Field("offline", min_length=1)
+    json_path: str | None = Field(None, alias="json")
+
+    @field_validator("topic")
+    @classmethod
+    def _check_topic(cls, text: str) -> str:
+        return check_topic(text)
+
+    @field_validator("json_path")
+    @classmethod
+    def _check_json(cls, text: str | None) -> str | None:
+        _check_path(text)
+        return text
+
+    @field_validator("online", "offline", mode="before")
+    @classmethod
+    def _read_word(cls, value: object) -> object:
+        # YAML reads true and 1 as no text; payloads have them as text.
+        return str(value).lower() if isinstance(value, bool | int) else value
+
+    @model_validator(mode="after")
+    def _check_words(self) -> Self:
+        if self.online.lower() == self.offline.lower():
+            raise ValueError(f"availability: online and offline are both {self.online!r}; write what differs")
+        return self
+
+
 class DeviceSettings(Settings):
     """One sender.
 
-    topic: where it sends, with {device} for its name in this configuration and {point} for the point's;
-    the wildcards + and # are allowed. timestamp: JSON path of the time of measurement in its messages, or
-    for text lines and binary records the column or index (ISO 8601, or seconds, milliseconds, microseconds
-    or nanoseconds since 1970); else arrival is the time. separator: between the columns of text lines.
+    preset: a well-known one (`drivers.mqtt.presets`), which fills in what is not written here and in its
+    points. topic: where it sends, with the named parts of `drivers.mqtt.topics`; the wildcards + and # are
+    allowed. id, base, channel: the values of those parts. availability: where it says that it is there
+    (`availability: false` to do without the preset's). timestamp: JSON path of the time of measurement in
+    its messages, or for text lines and binary records the column or index (ISO 8601, or seconds,
+    milliseconds, microseconds or nanoseconds since 1970); else arrival is the time.
+    separator: between the columns of text lines.
     """
 
+    preset: str | None = None
     topic: str | None = None
+    id: str | None = Field(None, min_length=1)
+    base: str | None = Field(None, min_length=1)
+    channel: int = Field(0, ge=0)
+    availability: AvailabilitySettings | None = None
     timestamp: Timestamp | None = None
     separator: Separator = ","
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_from_preset(cls, given: object) -> object:
+        if not isinstance(given, Mapping):
+            return given
+        filled = {**given, "availability": None} if given.get("availability") is False else given
+        preset = filled.get("preset")
+        return fill_device(preset, filled) if isinstance(preset, str) else filled
+
+    @field_validator("id", "base")
+    @classmethod
+    def _check_part(cls, text: str | None) -> str | None:
+        if text is not None and set(text) & set("+#{}\0"):
+            raise ValueError(
+                f"{text!r}: a part of a topic has no wildcard and no brace; write it as it is sent"
+            )
+        return text
+
+    @model_validator(mode="after")
+    def _check_base(self) -> Self:
+        watched = self.availability.topic if self.availability else ""
+        if self.base is None and "{base}" in (self.topic or "") + watched:
+            raise ValueError("topic: {base} has no value; add for example base: zigbee2mqtt")
+        return self
+
+    def point_defaults(self, name: str, own: Mapping[str, object]) -> Mapping[str, object]:
+        return {} if self.preset is None else fill_point(self.preset, name, own)
+
+    def resolve(self, template: str, device: str, point: str = "") -> str:
+        """The topic that a template means for this device; a {base} without value is any level."""
+        parts = {"device": device, "point": point, "id": self.id or device, "channel": str(self.channel)}
+        for part, value in {**parts, "base": self.base or "+"}.items():
+            template = template.replace(f"{{{part}}}", value)
+        return template
 
     @field_validator("topic")
     @classmethod
@@ -238,39 +328,3 @@ class PointSettings(Settings):
         if self.payload == "json" and self.json_path is None:
             raise ValueError("payload: json needs the path of the value: add for example json: temperature")
         return self
-
-
-def check_template(text: str) -> str:
-    """A topic filter with named parts, as it was; raises ValueError when it can match nothing."""
-    for part in re.findall(r"\{([^}]*)\}", text):
-        if part not in TEMPLATE_PARTS:
-            raise ValueError(
-                f"topic {text!r}: {{{part}}} is unknown; use {{device}}, {{point}} or the wildcard +"
-            )
-    plain = text.replace("{device}", "d").replace("{point}", "p")
-    if not plain or "{" in plain or "}" in plain or "\0" in plain:
-        raise ValueError(f"topic {text!r} is empty or has an unpaired brace")
-    levels = plain.split("/")
-    for place, level in enumerate(levels):
-        if "#" in level and (level != "#" or place != len(levels) - 1):
-            raise ValueError(f"topic {text!r}: # stands alone as the last level")
-        if "+" in level and level != "+":
-            raise ValueError(f"topic {text!r}: + stands alone in its level")
-    return text
-
-
-def parse_path(text: str) -> tuple[str | int, ...]:
-    """Keys and indices of a JSON path: 'probes[1].t' is ('probes', 1, 't')."""
-    steps: list[str | int] = []
-    place = 0
-    while place < len(text):
-        if text[place] == "." and steps and place + 1 < len(text) and text[place + 1] not in ".[":
-            place += 1
-        found = _STEP.match(text, place)
-        if not found:
-            raise ValueError(f"{text!r} is no JSON path: write keys and indices, for example probes[1].t")
-        steps.append(int(found[1]) if found[1] is not None else found[2])
-        place = found.end()
-    if not steps:
-        raise ValueError("a JSON path is empty: write for example temperature")
-    return tuple(steps)

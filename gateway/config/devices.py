@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from drivers.base import Settings
 from drivers.registry import KINDS, DriverKind
 from gateway.config.errors import Place, Problems, did_you_mean, suggest
 from gateway.config.links import Links, endpoint, find_driver
@@ -97,7 +98,10 @@ class Devices:
         if settings is None:
             return None
         every = common.every or (POLLED_EVERY_S if kind.polled else SENT_EVERY_S)
-        nodes = self._point_nodes(name, node, template)
+        nodes = {
+            point: _with_defaults(settings, point, child)
+            for point, child in self._point_nodes(name, node, template).items()
+        }
         points = [
             (build_point(name, point, child, kind, every, self._problems), child)
             for point, child in nodes.items()
@@ -235,6 +239,17 @@ class Devices:
         else:
             both = (base.mapping or {}) | own.mapping
             merged[point] = Node(own.place, both, base.keys | own.keys, named=place)
+
+
+def _with_defaults(settings: Settings, point: str, node: Node) -> Node:
+    """A point's node over what its device's settings imply for it."""
+    if node.mapping is None and node.value is not None:
+        return node
+    implied = settings.point_defaults(point, node.mapping or {})
+    if not implied:
+        return node
+    base = grafted(dict(implied), node.named or node.place)
+    return replace(node, value=(base.mapping or {}) | (node.mapping or {}), keys=base.keys | node.keys)
 
 
 def driver_of(template: Template) -> str:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from drivers.base import Quality
 from drivers.mqtt.codec import Field, Program, Rows, decode, to_time
-from drivers.mqtt.settings import parse_path
+from drivers.mqtt.topics import parse_path
 
 NOW = 1_790_000_000 * 10**9
 

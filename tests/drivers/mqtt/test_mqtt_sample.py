@@ -33,5 +33,9 @@ def test_sample_loads_and_subscribes_where_it_says(tmp_path: Path) -> None:
         "building/roof/outdoor_temperature",
         "building/room-101/state",
         "loggers/logger",
+        "pumps/pump",
+        "pumps/pump/lwt",
         "radio/radio",
+        "zigbee2mqtt/Room 102/sensor",
+        "zigbee2mqtt/Room 102/sensor/availability",
     )

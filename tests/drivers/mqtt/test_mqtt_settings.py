@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from drivers.mqtt.settings import DeviceSettings, LinkSettings, PointSettings, TlsSettings, parse_path
+from drivers.mqtt.settings import DeviceSettings, LinkSettings, PointSettings, TlsSettings
+from drivers.mqtt.topics import parse_path
 
 
 def test_port_follows_tls_unless_given() -> None:
