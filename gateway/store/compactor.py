@@ -30,6 +30,7 @@ from gateway.store.history import (
 from gateway.store.journal import COLUMNS, Head, Journal, Row, RowKind
 from gateway.store.log import Log
 from gateway.store.months import Months
+from gateway.store.pace import Pace
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +107,7 @@ class Compactor:
         through = _through(journal, rows)
         batches: list[Batch] = []
         sources: list[NDArray[np.int64]] = []
-        for count, row in enumerate(rows, 1):
+        for count, row in enumerate(Pace().over(rows), 1):
             batch = self._decode(row)
             if batch is not None:
                 batches.append(batch)
@@ -142,7 +143,7 @@ class Compactor:
             chunks: list[_Chunk] = []
             merged: list[int] = []
             small = _small_chunks(db)
-            for count, (series, samples) in enumerate(_by_series(batch, order), 1):
+            for count, (series, samples) in enumerate(Pace().over(_by_series(batch, order)), 1):
                 self._make_chunks(db, series, samples, small.get(series), chunks, merged)
                 if count % _SERIES_A_STEP == 0:
                     yield
@@ -245,11 +246,12 @@ def _by_series(batch: Batch, order: NDArray[np.intp]) -> Iterator[tuple[int, Sam
 
 
 def _store(db: sqlite3.Connection, chunks: list[_Chunk], merged: list[int], through: Head) -> None:
+    pace = Pace()
     with transaction(db):
-        db.executemany("DELETE FROM chunk WHERE id=?", [(one,) for one in merged])
+        db.executemany("DELETE FROM chunk WHERE id=?", ((one,) for one in pace.over(merged)))
         db.executemany(
             "INSERT INTO chunk(series, first, last, n, crc, body) VALUES(?,?,?,?,?,?)",
-            [(c.series, c.first, c.last, c.n, checksum(c.body), c.body) for c in chunks],
+            ((c.series, c.first, c.last, c.n, checksum(c.body), c.body) for c in pace.over(chunks)),
         )
         notes = {"seq": through.seq, "samples": through.samples, "facts": through.facts}
         db.executemany("INSERT OR REPLACE INTO note VALUES(?,?)", list(notes.items()))

@@ -28,6 +28,7 @@ from gateway.store.history import (
     take_intervals,
 )
 from gateway.store.journal import Draft, RowKind
+from gateway.store.pace import Pace
 from gateway.store.recovery import open_or_replace, set_aside
 
 _OPEN_FILES = 3
@@ -92,7 +93,7 @@ class Months:
         db = self.get(month)
         named = 0
         with transaction(db):
-            for part in parts:
+            for part in Pace().over(parts):
                 row_of_key = (named + np.arange(len(part.intervals), dtype=np.int64)) // KEYS_PER_ROW
                 self._merge(db, codec, month, part, seq + row_of_key)
                 named += len(part.intervals)

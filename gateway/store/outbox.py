@@ -33,6 +33,7 @@ from gateway.store.history import (
 )
 from gateway.store.journal import Row, RowKind
 from gateway.store.log import Log
+from gateway.store.pace import Pace
 from gateway.store.progress import (
     Acknowledged,
     Range,
@@ -271,7 +272,7 @@ def _revisions(
         begin = block_of(int(one), month, start[of_code])
         pairs, which = np.unique(np.stack([series[of_code], begin]), axis=1, return_inverse=True)
         starts = start[of_code]
-        for index, (series_id, block_begin) in enumerate(pairs.T.tolist()):
+        for index, (series_id, block_begin) in enumerate(Pace().over(pairs.T.tolist())):
             block = _readable_block(db, codec, series_id, int(one), block_begin)
             wanted = starts[which.reshape(-1) == index]
             if block is not None:
