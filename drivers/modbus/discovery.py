@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from drivers.base import Settings
 from drivers.modbus import sunspec
 from drivers.modbus.client import Client, IdentifyRequest, ReadRequest
 from drivers.modbus.driver import client_for
@@ -38,9 +39,16 @@ class Description:
     models: tuple[sunspec.Model, ...] = ()
     points: Mapping[str, PointKeys] = field(default_factory=dict)
 
+    @property
+    def title(self) -> str:
+        """Maker, model and serial number in one line."""
+        return " ".join(part for part in (self.manufacturer, self.model, self.serial) if part)
 
-async def describe(settings: TcpLinkSettings | RtuLinkSettings, unit: int) -> Description:
+
+async def describe(settings: Settings, unit: int) -> Description:
     """Ask one unit. Whatever it refuses is left empty. Raises LinkError when the link cannot work."""
+    if not isinstance(settings, TcpLinkSettings | RtuLinkSettings):
+        raise TypeError(f"this is no Modbus link: {settings!r}")
     client = await asyncio.to_thread(client_for, settings)
     try:
         objects = await identify(client, unit)

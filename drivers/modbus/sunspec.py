@@ -118,9 +118,8 @@ def _keys(row: _Row, model: Model) -> PointKeys:
         keys["not_available"] = "sunspec"
     keys |= {"unit": row.unit, "quantity": row.quantity}
     if row.quantity == "electric_energy":
+        # No modulus: where it rolls over depends on a scale factor that only the device knows.
         keys["kind"] = "counter"
-        if row.type == "u32":
-            keys["modulus"] = "2^32"
     return keys
 
 

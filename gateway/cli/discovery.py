@@ -17,11 +17,15 @@ _ABSENT = frozenset({FaultCode.NO_ANSWER, FaultCode.BUSY, FaultCode.REFUSED, Fau
 
 @dataclass(frozen=True, slots=True)
 class FoundUnit:
-    """A unit that answered. register_0: what it said to reading holding register 0, or why it did not."""
+    """A unit that answered. register_0: what it said to reading holding register 0, or why it did not.
+
+    says: maker, model and serial number by its own word (function 43/14, SunSpec), as far as it tells.
+    """
 
     unit_id: int
     latency_ms: float
     register_0: str
+    says: str = ""
 
 
 async def modbus_units(
@@ -33,6 +37,8 @@ async def modbus_units(
 
     Each has a link of its own, so that a silent unit's back-off is not held against the next.
     """
+    from drivers.modbus.discovery import describe
+
     kind = KINDS[driver]
     source = kind.point_settings.model_validate({"register": 0})
     found = []
@@ -51,7 +57,8 @@ async def modbus_units(
         fault = result.fault or result.point_faults.get(0)
         if fault is None or fault.code not in _ABSENT:
             said = result.raw.get(0, "") if fault is None else f"{fault.code} {fault.detail}".strip()
-            found.append(FoundUnit(unit_id, round(result.latency_s * 1e3, 3), said))
+            own = await describe(settings, unit_id)
+            found.append(FoundUnit(unit_id, round(result.latency_s * 1e3, 3), said, own.title))
     return found
 
 

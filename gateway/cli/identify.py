@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drivers.base import FIRST_BAD, Delivery, Device, Point, PollGroup, Settings
+from drivers.modbus.discovery import Description, describe
 from drivers.modbus.settings import DeviceSettings, Table
 from drivers.registry import KINDS
 from gateway.cli.registers import Registers, read_blocks
-from gateway.installer.devicemap import MapDevice
+from gateway.installer.devicemap import MapDevice, MapPoint
 from gateway.installer.fingerprint import Match, best, match
 from gateway.installer.mapping import register_candidates
 from gateway.installer.naming import name_of
@@ -39,20 +40,37 @@ class Identified:
 async def identify(
     host: str, port: int, link: Settings, unit_id: int, templates: Sequence[Template]
 ) -> Identified:
-    """Find out what one unit of a Modbus TCP endpoint is. Raises LinkError."""
+    """Find out what one unit of a Modbus TCP endpoint is. Raises LinkError.
+
+    A unit that describes its own points (SunSpec) is believed; else the templates are tried on it.
+    """
+    said = await describe(link, unit_id)
+    keys: dict[str, Any] = {"host": host, "port": port, "unit_id": unit_id}
+    if said.points:
+        return Identified(unit_id, "", (), _self_described(said, keys))
     values = await _template_values(link, unit_id, templates)
     matches = [match(t.name, t.points, values[t.name]) for t in templates]
     chosen, ordered = best(matches)
-    keys: dict[str, Any] = {"host": host, "port": port, "unit_id": unit_id}
+    own_word = (f"says of itself: {said.title}",) if said.title else ()
     if chosen is not None:
         template = next(t for t in templates if t.name == chosen.template)
         name = name_of(f"{template.name.rpartition('/')[2]}-{port}-{unit_id}", "meter")
         about = f"{template.manufacturer} {template.model}"
         remark = f"by its values: {chosen.answered:.0%} of the points answer, score {chosen.score:.2f}"
         device = MapDevice(name, {"description": about, "template": chosen.template, **keys},
-                           comments=(f"{remark}; compare the type plate",))  # fmt: skip
+                           comments=(*own_word, f"{remark}; compare the type plate"))  # fmt: skip
         return Identified(unit_id, chosen.template, tuple(ordered), device)
-    return Identified(unit_id, "", tuple(ordered), await _unknown(link, unit_id, keys, ordered))
+    unknown = await _unknown(link, unit_id, keys, ordered)
+    return Identified(unit_id, "", tuple(ordered), replace(unknown, comments=(*own_word, *unknown.comments)))
+
+
+def _self_described(said: Description, keys: dict[str, Any]) -> MapDevice:
+    """A device with the points that it describes itself."""
+    name = name_of(f"{said.model or 'sunspec'}-{keys['port']}-{keys['unit_id']}", "meter")
+    points = tuple(MapPoint(point, own) for point, own in said.points.items())
+    models = ", ".join(str(model.id) for model in said.models)
+    comments = (f"describes itself: SunSpec models {models}",)
+    return MapDevice(name, {"description": said.title, **keys}, points, comments=comments)
 
 
 def known_templates(folder: Path) -> list[Template]:

@@ -130,11 +130,12 @@ def scan_modbus(
     if as_json:
         click.echo(json.dumps(rows, indent=2))
     else:
-        headers = ("at", "unit", "ms", "taken for", "holding register 0")
+        headers = ("at", "unit", "ms", "says of itself", "taken for", "holding register 0")
         cells = [
-            (r["at"], str(r["unit_id"]), f"{r['latency_ms']:.1f}", r["template"] or "-", r["register_0"])
+            (r["at"], str(r["unit_id"]), f"{r['latency_ms']:.1f}", r["says"] or "-", r["template"] or "-",
+             r["register_0"])
             for r in rows
-        ]
+        ]  # fmt: skip
         click.echo(table(headers, cells, right=("unit", "ms")) if rows else "no unit answered")
         where(write, maps)
     raise SystemExit(0 if rows else 1)
