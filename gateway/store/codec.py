@@ -51,11 +51,12 @@ class Codec:
     def encode(self, columns: Sequence[NDArray[np.generic]]) -> bytes:
         """Encode columns of one length: float64 exactly, integers of any width as int64."""
         parts: list[bytes] = []
-        for column in columns:
-            if column.dtype == np.float64:
-                _put_floats(parts, np.ascontiguousarray(column, np.float64))
-            else:
-                _put_ints(parts, np.ascontiguousarray(column, np.int64))
+        with np.errstate(over="ignore", invalid="ignore"):
+            for column in columns:
+                if column.dtype == np.float64:
+                    _put_floats(parts, np.ascontiguousarray(column, np.float64))
+                else:
+                    _put_ints(parts, np.ascontiguousarray(column, np.int64))
         return self.compress(b"".join(parts))
 
     def decode(self, blob: bytes, n: int, layout: str) -> list[NDArray[np.int64] | NDArray[np.float64]]:
@@ -191,13 +192,15 @@ def _put_numbers(parts: list[bytes], column: FloatColumn, flag: int) -> None:
     if (bits == bits[0]).all():
         parts.append(struct.pack("<Bq", _CONSTANT | flag, int(bits[0])))
         return
+    some = column[:: len(column) // _PROBE + 1].tolist()
     for power, factor in enumerate(_POWERS):
-        if _is_decimal(column[:_PROBE], factor) and _is_decimal(column, factor):
-            parts.append(bytes((_DECIMAL | flag, power)))
-            _put_ints(parts, np.rint(column * factor).astype(np.int64))
-            return
-    with np.errstate(over="ignore"):
-        single = column.astype(np.float32)
+        if all(_may_be_decimal(value, factor) for value in some):
+            scaled = np.rint(column * factor)
+            if _is_decimal(column, scaled, factor):
+                parts.append(bytes((_DECIMAL | flag, power)))
+                _put_ints(parts, scaled.astype(np.int64))
+                return
+    single = column.astype(np.float32)
     if (single.astype(np.float64).view(np.int64) == bits).all():
         parts.append(bytes((_SINGLE | flag,)))
         parts.append(_shuffle(single))
@@ -206,16 +209,19 @@ def _put_numbers(parts: list[bytes], column: FloatColumn, flag: int) -> None:
     parts.append(_shuffle(column))
 
 
-def _is_decimal(column: FloatColumn, factor: float) -> bool:
+def _may_be_decimal(value: float, factor: float) -> bool:
+    """What one value says of its column; most columns of measured means are done with after one."""
+    scaled = value * factor
+    return abs(scaled) < _EXACT and round(scaled) / factor == value
+
+
+def _is_decimal(column: FloatColumn, scaled: FloatColumn, factor: float) -> bool:
     """Whether each value is exactly an integer over `factor`, as a meter's register is."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        scaled = np.rint(column * factor)
-        if not (np.abs(scaled) < _EXACT).all():
-            return False
-        return (
-            bool(((scaled / factor).view(np.int64) == column.view(np.int64)).all())
-            and not ((scaled == 0) & np.signbit(column)).any()
-        )
+    if not (np.abs(scaled) < _EXACT).all():
+        return False
+    # Bits, not values: -0.0 is not the 0.0 that would come back.
+    back = scaled.astype(np.int64) / factor
+    return bool((back.view(np.int64) == column.view(np.int64)).all())
 
 
 def _take_floats(cursor: _Cursor, n: int) -> FloatColumn:
