@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gateway.config.addresses import check_addresses
+from gateway.config.busload import check_bus_load
 from gateway.config.devices import Devices
 from gateway.config.errors import ConfigError, Problem, Problems, UnreadableError
 from gateway.config.links import Links
@@ -56,6 +57,7 @@ def build(documents: Documents, problems: Problems) -> Installation | None:
     for name, node in documents.devices.items():
         devices.add(name, node, documents.device_keys[name])
     check_addresses(devices.built.values(), links.specs, problems)
+    check_bus_load(devices.built.values(), links.specs, problems)
     directory = Directory.of(devices)
     site = build_site(top.child("site"), top, problems)
     roles = build_roles(top.child("roles"), directory, problems)
