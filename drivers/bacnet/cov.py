@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
@@ -196,14 +196,23 @@ class CovSubscriptions:
         loop = asyncio.get_running_loop()
         while True:
             self._changed.clear()
-            due = [s for s in self._by_series.values() if s.due <= loop.time()]
-            await asyncio.gather(*(self._subscribe(s) for s in due))
+            due: dict[str, list[Subscription]] = {}
+            for subscription in self._by_series.values():
+                if subscription.due <= loop.time():
+                    due.setdefault(subscription.session.name, []).append(subscription)
+            await asyncio.gather(*(self._subscribe_all(some) for some in due.values()))
             wait = min((s.due for s in self._by_series.values()), default=None)
             try:
                 async with asyncio.timeout_at(wait):
                     await self._changed.wait()
             except TimeoutError:
                 continue
+
+    async def _subscribe_all(self, subscriptions: Sequence[Subscription]) -> None:
+        """Those of one device; the first alone, because it shows what the device can."""
+        first, *others = subscriptions
+        await self._subscribe(first)
+        await asyncio.gather(*(self._subscribe(other) for other in others))
 
     async def _subscribe(self, subscription: Subscription) -> None:
         loop = asyncio.get_running_loop()
@@ -235,20 +244,25 @@ class CovSubscriptions:
 
 
 async def _request(subscription: Subscription) -> None:
-    """Subscribe with the point's own increment, else without. Raises what DeviceSession.request raises."""
+    """Subscribe with the point's own increment, else without. Raises what DeviceSession.request raises.
+
+    Some devices drop a service they do not know without a word: one that is silent to the first and answers
+    the second is one of them.
+    """
+    session = subscription.session
     subscription.own_increment = subscription.may_have_increment
+    incapable = False
     if subscription.own_increment:
         try:
-            await subscription.session.request(subscription.request)
+            await session.request(subscription.request)
         except ErrorRejectAbortNack as refusal:
-            if is_silence(refusal):
-                raise
             subscription.own_increment = False
-            if knows_no_service(refusal):
-                subscription.session.quirks.learn(NO_COV_PROPERTY, "1")
+            incapable = knows_no_service(refusal) or is_silence(refusal)
         else:
             return
-    await subscription.session.request(subscription.request)
+    await session.request(subscription.request)
+    if incapable:
+        session.quirks.learn(NO_COV_PROPERTY, "1")
 
 
 async def _cancel(subscription: Subscription) -> None:

@@ -84,6 +84,18 @@ async def test_an_object_that_refuses_its_increment_is_subscribed_without(bench)
         assert b.memory.notes == {}  # it may be this object only
 
 
+async def test_a_device_that_drops_what_it_does_not_know_is_subscribed_without(bench):
+    async with bench({"analog-input,1": 20.0}) as b:
+
+        async def drop(_):
+            await asyncio.sleep(60)
+
+        b.controller.application.do_SubscribeCOVPropertyRequest = drop
+        await b.assign(["analog-input,1"], cov=0.5)
+        await _until(lambda: b.delivered)
+        assert f"ahu-1/bacnet-{NO_COV_PROPERTY}" in b.memory.notes
+
+
 async def test_a_device_without_change_of_value_is_polled_and_not_asked_again(bench):
     async with bench({f"analog-input,{i}": 20.0 for i in range(5)}) as b:
         b.controller.application.do_SubscribeCOVRequest = None

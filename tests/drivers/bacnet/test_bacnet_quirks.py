@@ -145,6 +145,6 @@ def test_a_reference_is_remembered_as_text():
 
 async def test_what_is_not_learned_is_not_written(bench):
     async with bench({"analog-input,1": 20.0}) as b:
-        await b.driver.poll(await b.assign(["analog-input,1"], cov=0.2))
+        await b.driver.poll(await b.assign(["analog-input,1"]))
         await asyncio.sleep(0.05)
         assert b.memory.notes == {}

@@ -12,7 +12,7 @@ import ctypes
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -89,7 +89,7 @@ def _enter(descriptor: int) -> None:
         raise OSError(ctypes.get_errno(), "cannot enter the network namespace")
 
 
-def need(what: str, *, there: bool) -> None:
+def _need(what: str, *, there: bool) -> None:
     """Go on when `there`; else fail in CI, where everything must run, and skip elsewhere, saying why."""
     if there:
         return
@@ -98,16 +98,21 @@ def need(what: str, *, there: bool) -> None:
     pytest.skip(what)
 
 
+@pytest.fixture(scope="session")
+def need() -> Callable[..., None]:
+    return _need
+
+
 @pytest.fixture
 def building() -> Iterator[Building]:
-    need("network namespaces need root: run as root to test broadcasts and BBMDs", there=os.geteuid() == 0)
-    need("Debian's iproute2 is needed", there=shutil.which("ip") is not None)
+    _need("network namespaces need root: run as root to test broadcasts and BBMDs", there=os.geteuid() == 0)
+    _need("Debian's iproute2 is needed", there=shutil.which("ip") is not None)
     made = Building()
     try:
         try:
             made.open()
         except (OSError, subprocess.CalledProcessError) as error:
-            need(f"this machine allows no network namespaces ({error})", there=False)
+            _need(f"this machine allows no network namespaces ({error})", there=False)
         yield made
     finally:
         made.close()
