@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import sqlite3
@@ -72,6 +73,7 @@ async def _run(installation: Installation, *, end_with_stdin: bool) -> None:
     except OSError as error:
         await gateway.stop()
         raise click.ClickException(f"cannot start with the page on {web.host}:{web.port}: {error}") from None
+    _settle_memory()
     click.echo(f"ready http://{web.host}:{web.port}")
     sys.stdout.flush()
     watch = loop.create_task(_end_of_stdin(stop)) if end_with_stdin else None
@@ -80,6 +82,17 @@ async def _run(installation: Installation, *, end_with_stdin: bool) -> None:
         watch.cancel()
         await asyncio.gather(watch, return_exceptions=True)
     await gateway.stop()
+
+
+def _settle_memory() -> None:
+    """Take what lives as long as the configuration out of the garbage collector's rounds.
+
+    A full round looks at every point's settings and plan: a tenth of a second at 20,000 points, in which
+    nothing is polled. Here it does so once; after a reload again, for what was replaced to be freed.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 def _made(installation: Installation) -> Gateway:
@@ -103,6 +116,7 @@ async def _reload(gateway: Gateway) -> None:
     for problem in report.errors:
         log.error("not reloaded: %s", problem)
     if report.applied:
+        _settle_memory()
         named = {"added": report.added, "removed": report.removed, "changed": report.changed}
         log.info(
             "reloaded: %s", "; ".join(f"{k} {', '.join(v)}" for k, v in named.items() if v) or "no change"
