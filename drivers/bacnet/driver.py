@@ -7,7 +7,7 @@ a running one loads it in a thread, off the event loop.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
@@ -76,6 +76,14 @@ class BacnetDriver:
         if self._link is None:
             return WriteResult(0.0, Fault(FaultCode.NO_ANSWER, f"link {self.link_name} is not open"))
         return await self._link.write(command)
+
+    def publish(self, values: Mapping[str, tuple[float | None, str]]) -> None:
+        """Offer figures as the gateway's own BACnet objects: name -> (value or None, our unit).
+
+        Only names that the link's `publish:` lists are offered; nothing happens while the link is closed.
+        """
+        if self._link is not None:
+            self._link.published.update(values)
 
     async def close(self) -> None:
         link, self._link = self._link, None

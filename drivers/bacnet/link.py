@@ -10,6 +10,7 @@ from drivers.bacnet.cov import CovSubscriptions
 from drivers.bacnet.fastpath import install
 from drivers.bacnet.names import PRESENT_VALUE
 from drivers.bacnet.plan import Reference, reference_of
+from drivers.bacnet.publishing import Published
 from drivers.bacnet.session import DeviceSession
 from drivers.bacnet.settings import DeviceSettings, LinkSettings, PointSettings
 from drivers.bacnet.stack import BACPYPES_VERSION, Stack
@@ -47,6 +48,7 @@ class Link:
         self._reader = install(stack.app, BACPYPES_VERSION) or StockReader(stack.app)
         self._sessions: dict[str, DeviceSession] = {}
         self._cov = CovSubscriptions(stack.app, deliver, now)
+        self.published = Published(stack.app, settings.publish)
 
     @classmethod
     async def open(cls, settings: LinkSettings, deliver: Deliver, now: Now, memory: Memory) -> Link:

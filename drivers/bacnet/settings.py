@@ -65,7 +65,8 @@ class LinkSettings(Settings):
 
     address: 'ip/mask' of the interface ('10.0.0.5/24'); without a mask /24 is assumed. device_instance:
     the number of the gateway's own device object, unique on the network. apdu_timeout: how long one
-    request waits [s]; retries: how often it is sent again.
+    request waits [s]; retries: how often it is sent again. publish: figures of the gateway that are offered
+    as its own analog values 1, 2, ... in this order.
     """
 
     address: str
@@ -76,6 +77,15 @@ class LinkSettings(Settings):
     apdu_timeout: Annotated[Seconds, Field(ge=0.05, le=60)] = 1.0
     retries: Annotated[int, Field(ge=0, le=10)] = 1
     who_is_timeout: Annotated[Seconds, Field(ge=0.1, le=60)] = 2.0
+    publish: tuple[str, ...] = ()
+
+    @field_validator("publish")
+    @classmethod
+    def _check_publish(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"{', '.join(twice)}: published twice; each name is one object")
+        return names
 
     @field_validator("address")
     @classmethod

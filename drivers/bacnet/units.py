@@ -152,6 +152,17 @@ OURS: dict[int, OurUnit] = {
 }
 """Unit number -> ours."""
 
+_NUMBERS: dict[str, int] = {"kgCO2e": 39, "EUR": 105, "kWh/m2": 137, "1": 95, "%": 98, "m3/h": 135, "L/s": 87}
+_NUMBERS |= {
+    ours.unit: number for number, ours in OURS.items() if ours.factor == 1 and ours.unit not in _NUMBERS
+}
+
+
+def bacnet_unit(unit: str) -> int:
+    """The number of one of our units in BACnet, no-units (95) for those it does not know."""
+    return _NUMBERS.get(unit, 95)
+
+
 _AIR = re.compile(r"\b(air|vav|ahu|cta|duct|ventilation|supply fan|return fan|exhaust)\b")
 _GAS = re.compile(r"\b(gas|gaz)\b")
 _LIQUID = frozenset({"gpm", "gpm_uk", "gph", "m3/d"})
