@@ -39,7 +39,10 @@ PLAIN = "from gateway.cli import main; main()"
 HANGS_BEFORE_THE_COMMIT = f"""
 import asyncio, pathlib
 from gateway.store.store import Store
+whole = Store.append
 async def append(self, batch):
+    if 21.5 not in batch.value:
+        return await whole(self, batch)
     pathlib.Path("marker").touch()
     await asyncio.Event().wait()
 Store.append = append
