@@ -22,6 +22,7 @@ VERBS: dict[str, str] = {
     "read": "Read a point, or raw registers with every plausible decode.",
     "points": "List the configured points.",
     "import": "Make a device map of a table: CSV or BACnet EDE.",
+    "export": "Write what is configured in another form: Brick.",
     "report": "Write the commissioning report; sign points off.",
     "status": "What the running gateway says of itself.",
     "alarm": "List alarms.",
