@@ -29,6 +29,7 @@ from simulators.faulty_cloud import FaultyCloud
 from simulators.faulty_modbus import FaultyModbus
 from simulators.faulty_mqtt import FaultyBroker, FaultySensors
 from simulators.mqtt import Topic
+from simulators.response import Response
 
 LOOPBACK = "127.0.0.1"
 TEMPLATES = Path(configs.__file__).parent / "templates"
@@ -204,25 +205,35 @@ def _number(device: WireDevice) -> dict[str, int | str]:
     return {"unit_id" if device.protocol == "modbus-tcp" else "device_instance": device.number}
 
 
-def served_points(device: WireDevice, building: Building) -> list[ServedPoint]:
-    """The device's points with their values from the building, in the device's units."""
+def served_points(
+    device: WireDevice, building: Building, response: Response | None = None
+) -> list[ServedPoint]:
+    """The device's points with their values from the building, in the device's units.
+
+    response: what was written so far, which moves temperatures.
+    """
     canonical = {(of, point): unit for of, point, _, unit, _ in building.points()}
     return [
         ServedPoint(
             point.name,
             point.settings,
-            _in_unit(building, device.name, point, canonical[device.name, point.name]),
+            _in_unit(building, device.name, point, canonical[device.name, point.name], response),
             point.unit,
         )
         for point in device.points()
     ]
 
 
-def _in_unit(building: Building, device: str, point: WirePoint, canonical: str) -> ValueAt:
+def _in_unit(
+    building: Building, device: str, point: WirePoint, canonical: str, response: Response | None
+) -> ValueAt:
     to_canonical = units.conversion(point.unit, canonical)
 
     def value_at(t_ns: int) -> float:
-        return (building.value_at(device, point.name, t_ns) - to_canonical.offset) / to_canonical.factor
+        value = building.value_at(device, point.name, t_ns)
+        if response is not None:
+            value += response.shift(device, point.name, t_ns)
+        return (value - to_canonical.offset) / to_canonical.factor
 
     return value_at
 
@@ -284,19 +295,29 @@ def _servers(building: Building, at: Mapping[str, int], now: Now, outside: Outsi
     sensors = FaultySensors(board, LOOPBACK, at[BROKER], topics, now, SENSORS_EVERY_S)
     broker.floods(sensors.publisher, [topic for topic, _ in topics])
     wired = [device for device in DEMO_WIRE if device.protocol != "mqtt"]
+    response = Response(building.value_at)
     return [
         ControlServer(LOOPBACK, at[CONTROL], board),
         outside.receiver,
-        *(_field_server(device, building, at, now, board) for device in wired),
+        *(_field_server(device, building, at, now, board, response) for device in wired),
         broker,
         sensors,
     ]
 
 
 def _field_server(
-    device: WireDevice, building: Building, at: Mapping[str, int], now: Now, board: FaultBoard
+    device: WireDevice,
+    building: Building,
+    at: Mapping[str, int],
+    now: Now,
+    board: FaultBoard,
+    response: Response,
 ) -> _Server:
-    points, port = served_points(device, building), at[device.name]
+    points, port = served_points(device, building, response), at[device.name]
     if device.protocol == "modbus-tcp":
         return FaultyModbus(board, LOOPBACK, port, {device.number: (device.name, points)}, now)
-    return FaultyBacnet(board, LOOPBACK, port, device.number, device.name, points, now)
+
+    def written(point: str, value: float | None) -> None:
+        response.write(device.name, point, value, now())
+
+    return FaultyBacnet(board, LOOPBACK, port, device.number, device.name, points, now, written)

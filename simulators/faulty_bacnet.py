@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from bacpypes3.basetypes import Segmentation
+from bacpypes3.local.cmd import Commandable
 from bacpypes3.pdu import PDU
 
 from drivers.base import Now
@@ -14,6 +15,8 @@ from simulators.bacnet import BacnetDevice
 from simulators.base import ServedPoint
 from simulators.faults import ActiveFault, FaultBoard, FaultKind
 
+Written = Callable[[str, float | None], None]
+"""Told of each point that was commanded, and to what; None: it was given back."""
 _INVOKE_ID = 7
 """Where it is in an answer without routing: BVLL 4 bytes, NPDU 2, then the APDU's type."""
 _MANGLES = (FaultKind.CORRUPT, FaultKind.WRONG_TRANSACTION, FaultKind.TRUNCATE)
@@ -33,7 +36,10 @@ class FaultyBacnet:
         name: str,
         points: Sequence[ServedPoint],
         now: Now,
+        written: Written | None = None,
     ) -> None:
+        self._written = written
+        self._commanded: dict[str, float | None] = {}
         self._board = board
         self._name = name
         self.points: Sequence[str] = [point.name for point in points]
@@ -94,6 +100,7 @@ class FaultyBacnet:
             if not self._silent():
                 await self._late()
                 await hear(pdu)
+                self._look_for_writes()
 
         async def indication(pdu: Any) -> None:
             striking = self._board.striking(self._name, *_MANGLES)
@@ -104,6 +111,18 @@ class FaultyBacnet:
                 await say(pdu)
 
         server.confirmation, server.indication = confirmation, indication
+
+    def _look_for_writes(self) -> None:
+        """Tell what was commanded or given back since the last look."""
+        for name in self.points if self._written else ():
+            served = self.device.application.get_object_name(name)
+            if not isinstance(served, Commandable):
+                continue
+            held = any(slot._choice not in (None, "null") for slot in served.priorityArray or ())
+            value = float(served.presentValue) if held else None
+            if self._written and value != self._commanded.get(name):
+                self._commanded[name] = value
+                self._written(name, value)
 
     def _silent(self) -> bool:
         return bool(self._board.striking(self._name, FaultKind.DROP, FaultKind.REBOOT))
