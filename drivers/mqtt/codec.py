@@ -132,8 +132,8 @@ def _take_all(
             continue
         time, quality = arrived_ns, good
         if wanted.timestamp is not None:
-            time, quality = _stamp(walk(document, wanted.timestamp), arrived_ns, good)
-        _take(wanted, found, time, quality, rows)
+            time, quality = stamp(walk(document, wanted.timestamp), arrived_ns, good)
+        take(wanted, found, time, quality, rows)
 
 
 def refuse(program: Program, arrived_ns: int, reason: str, rows: Rows) -> None:
@@ -189,7 +189,7 @@ def to_time(found: object) -> int | None:
     return None
 
 
-def _stamp(found: object, arrived_ns: int, good: Quality) -> tuple[int, Quality]:
+def stamp(found: object, arrived_ns: int, good: Quality) -> tuple[int, Quality]:
     """The sender's time if it can be true; a wrong one is replaced by arrival and flagged."""
     if found is _MISSING:
         return arrived_ns, good
@@ -199,7 +199,8 @@ def _stamp(found: object, arrived_ns: int, good: Quality) -> tuple[int, Quality]
     return time, Quality.GOOD
 
 
-def _take(wanted: Field, found: object, time: int, quality: Quality, rows: Rows) -> None:
+def take(wanted: Field, found: object, time: int, quality: Quality, rows: Rows) -> None:
+    """Append one value as a number, or why it is none."""
     if isinstance(found, bytes):
         found = found.decode("utf-8", "replace").strip()
     if isinstance(found, bool | int | float):

@@ -39,6 +39,7 @@ from drivers.mqtt.plan import Plan, Route
 from drivers.mqtt.presence import Presence
 from drivers.mqtt.session import Session
 from drivers.mqtt.settings import LinkSettings
+from drivers.mqtt.sparkplug import PREFIX, rebirth_request
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,8 @@ SLICE = 256
 LOST_AFTER_S = 10.0
 """A broker that returns sooner was not lost: its restart costs no sample and no alarm."""
 POLL_WAIT_S = 5.0
+_BIRTHS_AFTER_S = 0.5
+"""Until the subscriptions stand, and births that were under way have come."""
 _AT_ONCE = (FaultCode.DENIED, FaultCode.CERTIFICATE)
 """Faults that waiting does not mend."""
 
@@ -125,6 +128,7 @@ class MqttDriver:
         self._forgotten.clear()
         if self._session is not None:
             self._session.use(self._plan.filters)
+            asyncio.get_running_loop().call_later(_BIRTHS_AFTER_S, self._ask_births)
 
     async def poll(self, group: PollGroup, *, trace: bool = False) -> PollResult:
         """Wait up to 5 s for a value of each point; for `heyzack test`, where nobody wants to wait longer.
@@ -191,18 +195,22 @@ class MqttDriver:
         for message in messages:
             if message.qos:
                 debt.messages.append((message.session, message.mid))
-            for device, fault in self._presence.hear(message.topic, message.payload):
+            for device, fault in [
+                *self._presence.hear(message.topic, message.payload),
+                *self._sort(message, columns),
+            ]:
                 deliveries += self._deliveries({device: columns.pop(device, Rows())}, debt)
                 deliveries.append(self._said(device, fault, debt))
-            self._sort(message, columns)
         deliveries += self._deliveries(columns, debt)
         debt.open = len(deliveries)
         if not deliveries:
             self._session.acknowledge(debt.messages)
         return deliveries
 
-    def _sort(self, message: Message, columns: dict[str, Rows]) -> None:
-        """Put a message's values with those of their devices."""
+    def _sort(self, message: Message, columns: dict[str, Rows]) -> list[tuple[str, Fault]]:
+        """Put a message's values with those of their devices; the devices whose end it tells."""
+        if message.topic.startswith(PREFIX):
+            return self._hear_node(message, columns)
         routes = self._plan.routes(message.topic)
         if not routes and message.topic not in self._presence.topics:
             self._forget(message.topic)
@@ -212,6 +220,25 @@ class MqttDriver:
             elif self._presence.gone(route.device) is not None:
                 continue  # the last words of a device that is gone
             self._decode(route, message, columns.setdefault(route.device, Rows()))
+        return []
+
+    def _hear_node(self, message: Message, columns: dict[str, Rows]) -> list[tuple[str, Fault]]:
+        heard = self._plan.sparkplug.hear(message.topic, message.payload, message.arrived_ns, columns)
+        self.counts.malformed += heard.malformed
+        if heard.rebirth is not None:
+            self._ask_rebirth(*heard.rebirth)
+        return heard.lost
+
+    def _ask_rebirth(self, group: str, node: str) -> None:
+        if self._session is not None:
+            log.info("%s: asking edge node %s/%s for its births", self._link, group, node)
+            self._session.publish(*rebirth_request(group, node, self._now() // 1_000_000))
+
+    def _ask_births(self) -> None:
+        """Births are not retained: a node that was born before we came is asked to tell again."""
+        if self._fault is None:
+            for group, node in self._plan.sparkplug.unborn(self._now()):
+                self._ask_rebirth(group, node)
 
     def _deliveries(self, columns: Mapping[str, Rows], debt: _Debt) -> list[Delivery]:
         return [self._delivery(device, rows, debt) for device, rows in columns.items() if rows.row]
@@ -250,6 +277,8 @@ class MqttDriver:
     def _on_link(self, fault: Fault | None) -> None:
         self._fault = fault
         if fault is None:
+            self._plan.sparkplug.forget()
+            asyncio.get_running_loop().call_later(_BIRTHS_AFTER_S, self._ask_births)
             self._told = None
             self._end_loss_watch()
         elif fault.code is not self._told:

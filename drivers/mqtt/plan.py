@@ -14,6 +14,7 @@ from drivers.mqtt.codec import Field, Form, Program, Rows
 from drivers.mqtt.forms import packed_record, text_lines
 from drivers.mqtt.presence import Watch
 from drivers.mqtt.settings import DeviceSettings, PointSettings
+from drivers.mqtt.sparkplug import PREFIX, Host, Member, Place
 from drivers.mqtt.topics import parse_path
 
 
@@ -30,7 +31,7 @@ class Plan:
     """Compiled once per configuration, run for every message.
 
     filters: one subscription each, those covered by a wider one left out. points: by plan row. watches: by
-    topic, the devices that say there whether they are available.
+    topic, the devices that say there whether they are available. sparkplug: the nodes of Sparkplug B.
     """
 
     def __init__(self, devices: Sequence[Device]) -> None:
@@ -46,13 +47,21 @@ class Plan:
         self._wild = MQTTMatcher()  # type: ignore[no-untyped-call]
         self._has_wild = False
         row = 0
+        members: dict[Place, list[Member]] = {}
         for device in devices:
             count = len(device.points)
             self.series_of[device.name] = self._series[row : row + count]
-            self._add(device, range(row, row + count))
+            told = _device_settings(device).sparkplug
+            if told is None:
+                self._add(device, range(row, row + count))
+            else:
+                place = (told.group, told.node, told.device or "")
+                members.setdefault(place, []).append(self._member(device, place, row))
             row += count
+        self.sparkplug = Host(members)
         self.watches = _watches(devices)
-        self.filters = _widest([*self.topic_of.values(), *self.watches])
+        routed = (topic for topic in self.topic_of.values() if not topic.startswith(PREFIX))
+        self.filters = _widest([*routed, *self.watches, *self.sparkplug.filters])
 
     def routes(self, topic: str) -> Sequence[Route]:
         """The routes of a message; one dictionary look-up unless wildcards are configured."""
@@ -93,6 +102,17 @@ class Plan:
                 self._listed(topic).append(route)
             else:
                 self._exact.setdefault(topic, []).append(route)
+
+    def _member(self, device: Device, place: Place, first: int) -> Member:
+        """A Sparkplug device's metrics by name, and the topic they are expected on."""
+        group, node, name = place
+        topic = f"{PREFIX}{group}/DDATA/{node}/{name}" if name else f"{PREFIX}{group}/NDATA/{node}"
+        fields: dict[str, Field] = {}
+        for row, point in enumerate(device.points, first):
+            source = _point_settings(point)
+            self.topic_of[point.series] = topic
+            fields[source.metric or point.name] = Field(row, None, dict(source.values), None)
+        return Member(device.name, fields)
 
     def _listed(self, topic: str) -> list[Route]:
         try:

@@ -103,6 +103,11 @@ class Session:
         for part in _chunks(filters, _FILTERS_PER_PACKET):
             self._client.unsubscribe(part)
 
+    def publish(self, topic: str, payload: bytes | str, qos: int = 0, *, retain: bool = False) -> None:
+        """Send a message if the broker is there; what cannot be sent now is not kept."""
+        if self._client.is_connected():
+            self._client.publish(topic, payload, qos, retain)
+
     def acknowledge(self, messages: Iterable[tuple[int, int]]) -> None:
         """Acknowledge (session, mid) pairs. Those of an earlier connection are void: they are sent again."""
         for number, mid in messages:

@@ -163,13 +163,22 @@ class AvailabilitySettings(Settings):
         return self
 
 
+class SparkplugSettings(Settings):
+    """A device of a Sparkplug B edge node. device: left out for the node's own metrics."""
+
+    group: str = Field(min_length=1, pattern=r"^[^/+#]+$")
+    node: str = Field(min_length=1, pattern=r"^[^/+#]+$")
+    device: str | None = Field(None, min_length=1, pattern=r"^[^/+#]+$")
+
+
 class DeviceSettings(Settings):
     """One sender.
 
     preset: a well-known one (`drivers.mqtt.presets`), which fills in what is not written here and in its
     points. topic: where it sends, with the named parts of `drivers.mqtt.topics`; the wildcards + and # are
     allowed. id, base, channel: the values of those parts. availability: where it says that it is there
-    (`availability: false` to do without the preset's). timestamp: JSON path of the time of measurement in
+    (`availability: false` to do without the preset's). sparkplug: it is a device of a Sparkplug B edge node,
+    and its points are metrics. timestamp: JSON path of the time of measurement in
     its messages, or for text lines and binary records the column or index (ISO 8601, or seconds,
     milliseconds, microseconds or nanoseconds since 1970); else arrival is the time.
     separator: between the columns of text lines.
@@ -181,6 +190,7 @@ class DeviceSettings(Settings):
     base: str | None = Field(None, min_length=1)
     channel: int = Field(0, ge=0)
     availability: AvailabilitySettings | None = None
+    sparkplug: SparkplugSettings | None = None
     timestamp: Timestamp | None = None
     separator: Separator = ","
 
@@ -232,6 +242,7 @@ class PointSettings(Settings):
     csv: the column of a text line, from 1 as in a spreadsheet; separator: else the device's. struct: the
     layout of a binary record in the letters of Python's struct module, with the byte order ('>hHf'), and
     index: which of its values, from 0. Without any of these the whole payload is the value (`payload: raw`).
+    metric: the name of a Sparkplug B metric; the point's name unless given.
     values: words that stand for numbers, in addition to true/on = 1 and false/off = 0 ({open: 1, closed: 0}).
     timestamp: else the device's.
     """
@@ -242,6 +253,7 @@ class PointSettings(Settings):
     separator: Separator | None = None
     struct: str | None = None
     index: int | None = Field(None, ge=0)
+    metric: str | None = Field(None, min_length=1)
     payload: Literal["json", "raw"] | None = None
     scale: float = Field(1.0, allow_inf_nan=False)
     offset: float = Field(0.0, allow_inf_nan=False)
@@ -277,6 +289,8 @@ class PointSettings(Settings):
     @property
     def value_at(self) -> str | None:
         """Where in a payload the value is, in words; None for the whole payload."""
+        if self.metric is not None:
+            return f"metric {self.metric}"
         if self.csv is not None:
             return f"column {self.csv}"
         return self.json_path if self.struct is None else f"index {self.index} of {self.struct}"
@@ -290,7 +304,7 @@ class PointSettings(Settings):
 
     @model_validator(mode="after")
     def _check_form(self) -> Self:
-        named = {"json": self.json_path, "csv": self.csv, "struct": self.struct}
+        named = {"json": self.json_path, "csv": self.csv, "struct": self.struct, "metric": self.metric}
         given = [form for form, value in named.items() if value is not None]
         if len(given) > 1:
             raise ValueError(f"{' and '.join(given)}: a payload has one form; keep the one it has")

@@ -36,6 +36,8 @@ def test_sample_loads_and_subscribes_where_it_says(tmp_path: Path) -> None:
         "pumps/pump",
         "pumps/pump/lwt",
         "radio/radio",
+        *(f"spBv1.0/plant/D{kind}/edge-1/+" for kind in ("BIRTH", "DATA", "DEATH")),
+        *(f"spBv1.0/plant/N{kind}/edge-1" for kind in ("BIRTH", "DATA", "DEATH")),
         "zigbee2mqtt/Room 102/sensor",
         "zigbee2mqtt/Room 102/sensor/availability",
     )
