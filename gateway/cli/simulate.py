@@ -16,6 +16,7 @@ import click
 
 from gateway.cli.faults import clear_command, fault_command, faults_command
 from gateway.cli.loading import load_or_exit
+from gateway.cli.models import device_command
 from gateway.cli.tables import table
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def command(context: click.Context, as_list: bool, as_json: bool) -> None:
         click.echo(context.get_help())
 
 
-for _verb in (fault_command, faults_command, clear_command):
+for _verb in (device_command, fault_command, faults_command, clear_command):
     command.add_command(_verb)
 
 
