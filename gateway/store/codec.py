@@ -25,9 +25,12 @@ _RAW, _SINGLE, _DECIMAL = 3, 4, 5
 _MASKED = 0x80
 """Flag on a float mode: a bit mask of the NaNs goes before the values that are left."""
 _WIDTHS = (np.dtype("<i1"), np.dtype("<i2"), np.dtype("<i4"), np.dtype("<i8"))
+_BY_WIDTH = {width.itemsize: width for width in _WIDTHS}
 _POWERS = (1.0, 10.0, 100.0, 1000.0, 10000.0)
 _PROBE = 16
 _EXACT = float(2**53)
+_STEPS_HEAD = struct.Struct("<qq")
+_DELTAS_HEAD = struct.Struct("<qqqB")
 _QUIET_NAN = np.array([np.nan]).view(np.int64)[0]
 
 
@@ -89,6 +92,11 @@ class _Cursor:
         (value,) = struct.unpack_from("<q", self.data, self.at)
         self.at += 8
         return int(value)
+
+    def fields(self, layout: struct.Struct) -> tuple[int, ...]:
+        values = layout.unpack_from(self.data, self.at)
+        self.at += layout.size
+        return values
 
     def array(self, dtype: np.dtype[Any], n: int) -> NDArray[Any]:
         found = np.frombuffer(self.data, dtype, n, self.at)
@@ -153,21 +161,24 @@ def _take_ints(cursor: _Cursor, n: int) -> IntColumn:
     if n == 0:
         return np.empty(0, np.int64)
     mode = cursor.byte()
-    first = cursor.int64()
     if mode == _CONSTANT:
-        return np.full(n, first, np.int64)
-    low = cursor.int64()
+        return np.full(n, cursor.int64(), np.int64)
     if mode == _STEPS:
+        first, low = cursor.fields(_STEPS_HEAD)
         return first + low * np.arange(n, dtype=np.int64)
     if mode != _DELTAS:
         raise ValueError(f"mode {mode} is no integer mode")
-    unit = cursor.int64()
-    steps = cursor.shuffled(np.dtype(f"<i{cursor.byte()}"), n - 1).astype(np.int64)
+    first, low, unit, width = cursor.fields(_DELTAS_HEAD)
+    if width not in _BY_WIDTH:
+        raise ValueError(f"no integer has {width} bytes")
     column = np.empty(n, np.int64)
     column[0] = first
     deltas = column[1:]
-    np.multiply(steps, unit, out=deltas)
-    deltas += low
+    deltas[:] = cursor.shuffled(_BY_WIDTH[width], n - 1)
+    if unit != 1:
+        deltas *= unit
+    if low:
+        deltas += low
     return np.cumsum(column, out=column)
 
 

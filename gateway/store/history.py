@@ -8,10 +8,13 @@ transaction, removed when the journal has them, journalled again at open when a 
 
 from __future__ import annotations
 
+import os
+import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +49,7 @@ _FINE = RESOLUTION_CODES["15m"]
 """Up to this code a block is a day."""
 _BLOCK_LAYOUT = "i" + "f" * len(INTERVAL_COLUMNS) + "ii"
 _PREFIX = "history-"
+_MONTH_FILE = re.compile(rf"{_PREFIX}(\d{{4}})-(\d\d)\.db", re.ASCII)
 
 MonthKey = tuple[int, int]
 
@@ -56,6 +60,7 @@ def month_of(time_ns: int) -> MonthKey:
     return at.year, at.month
 
 
+@lru_cache
 def month_start(month: MonthKey) -> int:
     """UTC ns at which a month begins."""
     return int(datetime(*month, 1, tzinfo=UTC).timestamp()) * 1_000_000_000
@@ -66,18 +71,21 @@ def month_after(month: MonthKey) -> MonthKey:
     return (year + 1, 1) if number == 12 else (year, number + 1)
 
 
+@lru_cache
 def month_path(folder: Path, month: MonthKey) -> Path:
     return folder / f"{_PREFIX}{month[0]:04d}-{month[1]:02d}.db"
 
 
 def month_files(folder: Path) -> list[tuple[MonthKey, Path]]:
     """The month files there are, oldest first."""
-    found = []
-    for path in folder.glob(f"{_PREFIX}????-??.db"):
-        year, _, number = path.stem.removeprefix(_PREFIX).partition("-")
-        if year.isdigit() and number.isdigit():
-            found.append(((int(year), int(number)), path))
-    return sorted(found)
+    try:
+        # Every read asks for them: a glob takes ten times longer.
+        with os.scandir(folder) as entries:
+            matches = [_MONTH_FILE.fullmatch(entry.name) for entry in entries]
+    except FileNotFoundError:
+        return []
+    months = sorted((int(found[1]), int(found[2])) for found in matches if found)
+    return [(month, month_path(folder, month)) for month in months]
 
 
 def split_by_month(time: NDArray[np.int64]) -> Iterator[tuple[MonthKey, NDArray[np.bool_] | None]]:
