@@ -32,7 +32,9 @@ from drivers.base import (
     Quality,
     Settings,
 )
+from drivers.mqtt.announcer import Announcer
 from drivers.mqtt.codec import Rows, decode, refuse
+from drivers.mqtt.homeassistant import Figure, Publication
 from drivers.mqtt.inbox import Counts, Inbox, Message
 from drivers.mqtt.latest import Latest, Seen
 from drivers.mqtt.plan import Plan, Route
@@ -96,6 +98,8 @@ class MqttDriver:
         self._loss_due = False
         self._told: FaultCode | None = None
         self._forgotten: set[str] = set()
+        told = settings.home_assistant
+        self._announcer = None if told is None else Announcer(told, settings.status_topic, self._announce)
 
     @property
     def counts(self) -> Counts:
@@ -115,7 +119,7 @@ class MqttDriver:
             self._inbox,
             lambda fault: _call(loop, self._on_link, fault),
         )
-        self._session.use(self._plan.filters)
+        self._session.use(self._filters())
         self._session.start()
         self._watch_loss()
         self._task = asyncio.create_task(self._run(), name=f"mqtt {self._link}")
@@ -127,8 +131,16 @@ class MqttDriver:
         self._presence = Presence(self._plan.watches)
         self._forgotten.clear()
         if self._session is not None:
-            self._session.use(self._plan.filters)
+            self._session.use(self._filters())
             asyncio.get_running_loop().call_later(_BIRTHS_AFTER_S, self._ask_births)
+
+    def publish(self, figures: Sequence[Figure]) -> int:
+        """Show these figures, and no others, in Home Assistant; how many messages were sent.
+
+        Only what changed is sent, all of it again after a reconnect and when Home Assistant starts. 0 when
+        the link has no `home_assistant`, or the broker is away: then the newest are sent when it is back.
+        """
+        return 0 if self._announcer is None else self._announcer.publish(figures)
 
     async def poll(self, group: PollGroup, *, trace: bool = False) -> PollResult:
         """Wait up to 5 s for a value of each point; for `heyzack test`, where nobody wants to wait longer.
@@ -211,6 +223,10 @@ class MqttDriver:
         """Put a message's values with those of their devices; the devices whose end it tells."""
         if message.topic.startswith(PREFIX):
             return self._hear_node(message, columns)
+        if self._announcer is not None and message.topic == self._announcer.birth_topic:
+            if message.payload == b"online" and not message.retained:
+                self._announcer.again()
+            return []
         routes = self._plan.routes(message.topic)
         if not routes and message.topic not in self._presence.topics:
             self._forget(message.topic)
@@ -221,6 +237,14 @@ class MqttDriver:
                 continue  # the last words of a device that is gone
             self._decode(route, message, columns.setdefault(route.device, Rows()))
         return []
+
+    def _filters(self) -> Sequence[str]:
+        """What to subscribe to: the plan's topics, and where Home Assistant says that it started."""
+        births = () if self._announcer is None else (self._announcer.birth_topic,)
+        return (*self._plan.filters, *(one for one in births if one not in self._plan.filters))
+
+    def _announce(self, one: Publication) -> bool:
+        return self._session is not None and self._session.publish(one.topic, one.payload, 1, retain=True)
 
     def _hear_node(self, message: Message, columns: dict[str, Rows]) -> list[tuple[str, Fault]]:
         heard = self._plan.sparkplug.hear(message.topic, message.payload, message.arrived_ns, columns)
@@ -278,6 +302,8 @@ class MqttDriver:
         self._fault = fault
         if fault is None:
             self._plan.sparkplug.forget()
+            if self._announcer is not None:
+                self._announcer.again()
             asyncio.get_running_loop().call_later(_BIRTHS_AFTER_S, self._ask_births)
             self._told = None
             self._end_loss_watch()

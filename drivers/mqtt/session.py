@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Any
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -103,10 +103,11 @@ class Session:
         for part in _chunks(filters, _FILTERS_PER_PACKET):
             self._client.unsubscribe(part)
 
-    def publish(self, topic: str, payload: bytes | str, qos: int = 0, *, retain: bool = False) -> None:
-        """Send a message if the broker is there; what cannot be sent now is not kept."""
-        if self._client.is_connected():
-            self._client.publish(topic, payload, qos, retain)
+    def publish(self, topic: str, payload: bytes | str, qos: int = 0, *, retain: bool = False) -> bool:
+        """Send a message if the broker is there; what cannot be sent now is not kept (False)."""
+        if not self._client.is_connected():
+            return False
+        return self._client.publish(topic, payload, qos, retain).rc == MQTTErrorCode.MQTT_ERR_SUCCESS
 
     def acknowledge(self, messages: Iterable[tuple[int, int]]) -> None:
         """Acknowledge (session, mid) pairs. Those of an earlier connection are void: they are sent again."""

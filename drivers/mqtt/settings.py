@@ -67,6 +67,14 @@ class TlsSettings(Settings):
         return self
 
 
+class HomeAssistantSettings(Settings):
+    """Show our figures in Home Assistant. site: its id in topics. prefix: the discovery prefix there."""
+
+    site: str = Field(min_length=1, pattern=r"^[^/+#]+$")
+    name: str = ""
+    prefix: str = Field("homeassistant", min_length=1, pattern=r"^[^+#]+$")
+
+
 class LinkSettings(Settings):
     """One session with one broker.
 
@@ -76,7 +84,7 @@ class LinkSettings(Settings):
     is asked for; QoS 2 is not offered because it is acknowledged before the store has the message.
     max_payload: larger payloads are refused. connect_timeout: how long one attempt may take [s].
     status_topic: where others see us: 'online' while connected, 'offline' when we leave or are lost (our own
-    Last Will), both retained.
+    Last Will), both retained. home_assistant: tell it our figures.
     """
 
     host: str = Field(min_length=1)
@@ -94,6 +102,7 @@ class LinkSettings(Settings):
     reconnect_max: Annotated[Seconds, Field(ge=1, le=3600)] = 30.0
     connect_timeout: Annotated[Seconds, Field(ge=0.1, le=60)] = 5.0
     status_topic: str | None = None
+    home_assistant: HomeAssistantSettings | None = None
 
     @field_validator("status_topic")
     @classmethod
