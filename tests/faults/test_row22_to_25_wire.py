@@ -4,8 +4,8 @@ Seen failing without the handling:
 22  `_split` in drivers/modbus/learning.py returning `learned`: all points of the block stay bad.
 23  `_shorter` returning `learned`: every point is refused for ever.
 24  wrong unit: `_Connection` not comparing the unit; transaction id: not looking it up; either way a foreign
-    answer is taken. Corrupt: the byte count not compared in `payload_of`. Truncated: several layers catch it;
-    removing one of them (`_lose_step` in `_expire`) was not enough to see it fail.
+    answer is taken. Corrupt: `ReadRequest.payload` not comparing the byte count. Truncated: several layers
+    catch it; removing one of them (`_lose_step` in `_expire`) was not enough to see it fail.
 25  `_TIMEOUTS_TO_CLOSE` at a million: the meter never comes back.
 """
 

@@ -62,7 +62,7 @@ async def ahu(folder: Path, cov_key: str = "") -> AsyncIterator[tuple[Gateway, F
 
 
 async def test_an_unknown_object_costs_its_point_alone(tmp_path: Path) -> None:
-    """Without splitting in drivers/bacnet/reading.py a refused object would take its neighbours along."""
+    """Seen failing with `_result` in drivers/bacnet/codec.py refusing an answer that holds an error."""
     async with ahu(tmp_path) as (gateway, board):
         await board.set("ahu", SimulatedFault(FaultKind.UNKNOWN_OBJECT, point="extract"))
         await until(lambda: point(gateway, "extract", "ahu").value is None, 5, "the point is bad")
