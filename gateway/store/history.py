@@ -71,7 +71,6 @@ def month_after(month: MonthKey) -> MonthKey:
     return (year + 1, 1) if number == 12 else (year, number + 1)
 
 
-@lru_cache
 def month_path(folder: Path, month: MonthKey) -> Path:
     return folder / f"{_PREFIX}{month[0]:04d}-{month[1]:02d}.db"
 
@@ -79,13 +78,18 @@ def month_path(folder: Path, month: MonthKey) -> Path:
 def month_files(folder: Path) -> list[tuple[MonthKey, Path]]:
     """The month files there are, oldest first."""
     try:
-        # Every read asks for them: a glob takes ten times longer.
-        with os.scandir(folder) as entries:
-            matches = [_MONTH_FILE.fullmatch(entry.name) for entry in entries]
+        names = os.listdir(folder)  # noqa: PTH208 - every read asks for them, and paths take ten times longer
     except FileNotFoundError:
         return []
+    return list(_month_files(folder, tuple(names)))
+
+
+@lru_cache(maxsize=8)
+def _month_files(folder: Path, names: tuple[str, ...]) -> tuple[tuple[MonthKey, Path], ...]:
+    """The month files among the names; a folder has the same ones for weeks."""
+    matches = [_MONTH_FILE.fullmatch(name) for name in names]
     months = sorted((int(found[1]), int(found[2])) for found in matches if found)
-    return [(month, month_path(folder, month)) for month in months]
+    return tuple((month, month_path(folder, month)) for month in months)
 
 
 def split_by_month(time: NDArray[np.int64]) -> Iterator[tuple[MonthKey, NDArray[np.bool_] | None]]:

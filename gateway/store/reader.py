@@ -15,7 +15,7 @@ from gateway.store import catalogue, ledger
 from gateway.store import log as journal_log
 from gateway.store.catalogue import SeriesInfo
 from gateway.store.codec import Codec
-from gateway.store.columns import RESOLUTIONS, Intervals
+from gateway.store.columns import Intervals
 from gateway.store.compactor import decode_samples
 from gateway.store.database import open_reader, snapshot
 from gateway.store.errors import CorruptBlobError
@@ -131,12 +131,22 @@ class Reader:
 
     def newest_interval_start(self, series: int, resolution: str) -> int:
         """UTC ns of the newest interval's start; 0 when there is none. Raises KeyError for the resolution."""
-        if resolution not in RESOLUTIONS:
-            raise KeyError(resolution)
-        for month, _ in reversed(month_files(self._folder)):
-            found = self.intervals(series, resolution, month_start(month), month_start(month_after(month)))
-            if len(found):
-                return int(found.start[-1])
+        code = RESOLUTION_CODES[resolution]
+        for _, path in reversed(month_files(self._folder)):
+            db = self._database(path)
+            rows = (
+                db.execute(
+                    "SELECT body, n, crc FROM interval WHERE series=? AND resolution=? ORDER BY block DESC",
+                    (series, code),
+                )
+                if db
+                else ()
+            )
+            for body, n, crc in rows:
+                try:
+                    return int(decode_block(self._codec, body, n, crc).intervals.start[-1])
+                except CorruptBlobError:
+                    self.damaged += 1
         return 0
 
     def series(self) -> list[SeriesInfo]:
