@@ -184,6 +184,8 @@ def register_candidates(
         window = words[at : at + 4]
         later = again[at : at + 4] if again is not None else None
         decodes = [d for d in rank(window, 0, again=later) if d.shift == 0] if word is not None else []
+        if word == 0:  # a nought at the front is the high word of a small number, or nothing
+            decodes = [d for d in decodes if d.number != 0 and str(d.order) == "ABCD"]
         if not decodes or decodes[0].number == 0:
             at += 1
             continue

@@ -114,6 +114,11 @@ def test_registers_that_are_absent_part_the_candidates() -> None:
     assert [p.keys["register"] for p in register_candidates(0, words, "holding")] == [0, 4]
 
 
+def test_a_nought_at_the_front_belongs_to_the_number_behind_it() -> None:
+    [candidate] = register_candidates(0, [0x0000, 0x8672], "holding")
+    assert (candidate.keys["register"], candidate.keys["type"]) == (0, "u32")
+
+
 def test_a_device_without_points_is_a_comment_as_a_whole() -> None:
     point = MapPoint("r0", {"register": 0, "type": "u16"}, "what\nis this")
     text = to_yaml([MapDevice("meter", {"host": "10.0.0.9"}, (), (point,))])
