@@ -229,6 +229,8 @@ class DeviceSettings(Settings):
         return self
 
     def point_defaults(self, name: str, own: Mapping[str, object]) -> Mapping[str, object]:
+        if self.sparkplug is not None:
+            return {} if "metric" in own else {"metric": name}
         return {} if self.preset is None else fill_point(self.preset, name, own)
 
     def resolve(self, template: str, device: str, point: str = "") -> str:

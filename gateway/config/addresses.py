@@ -52,7 +52,7 @@ def point_address(package: str, point: PointSpec, device: Settings) -> tuple[Has
         assert isinstance(source, PointSettings)  # noqa: S101 - the package's own model
         where = (parse_object(source.object), source.property, source.array_index)
         return where, f"object {source.object} {source.property}"
-    topic = str(getattr(source, "topic", None) or getattr(device, "topic", None))
+    topic = str(getattr(source, "topic", None) or getattr(device, "topic", None) or "{device}/{point}")
     topic = topic.replace("{device}", point.device).replace("{point}", point.name)
     path = getattr(source, "value_at", None)
     return (topic, path), f"topic {topic}" + (f" value {path}" if path else "")

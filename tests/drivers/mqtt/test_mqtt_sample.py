@@ -41,3 +41,21 @@ def test_sample_loads_and_subscribes_where_it_says(tmp_path: Path) -> None:
         "zigbee2mqtt/Room 102/sensor",
         "zigbee2mqtt/Room 102/sensor/availability",
     )
+
+
+def test_points_that_go_by_their_own_name_are_not_taken_for_one(tmp_path: Path) -> None:
+    (tmp_path / "site.yaml").write_text(
+        SITE
+        + """
+links: {b: {driver: mqtt, host: h}}
+devices:
+  press: {link: b, sparkplug: {group: g, node: n}, points: {power: {unit: kW}, running: {kind: state}}}
+  plug: {link: b, points: {power: {unit: kW}, on: {kind: state}}}
+"""
+    )
+    installation = load(tmp_path, {})
+    press, plug = (installation.devices[name] for name in ("press", "plug"))
+    ids = {point.key: n for n, point in enumerate((*press.points, *plug.points))}
+    plan = Plan([driver_device(press, ids), driver_device(plug, ids)])
+    assert {"plug/power", "plug/on", "spBv1.0/g/NDATA/n"} <= set(plan.filters)
+    assert [getattr(point.source, "metric", None) for point in press.points] == ["power", "running"]
