@@ -1,6 +1,9 @@
 """One dead unit of ten behind a converter that speaks RTU over TCP: the others keep their cadence.
 
 RTU has no transaction id, so each timeout costs a new connection as well; the backoff bounds how often.
+
+Seen failing without the handling: with `Lane._reschedule` taking `lost` as False the dead unit is asked every
+period.
 """
 
 from __future__ import annotations
@@ -18,7 +21,9 @@ from tests.drivers.modbus.simulated_meter import settings
 from tests.servers.process import free_port
 
 DEAD, UNITS = 4, 10
-EVERY_S, TIMEOUT_S, LASTS_S = 0.5, 0.2, 10.0
+EVERY_S, TIMEOUT_S, LASTS_S = 0.5, 0.3, 12.0
+ANSWER_S = 0.03
+"""What a real bus takes for one read: nine of them leave the dead unit no room to be asked every time."""
 SITE = """
 site: {{id: bus, timezone: UTC}}
 links:
@@ -42,7 +47,10 @@ async def test_one_dead_unit_of_ten_leaves_the_others_95_percent_of_their_cadenc
 
     async def silence(request: Request, frame: bytes | None) -> bytes | None:
         asked.append(request.unit)
-        return None if request.unit == DEAD else frame
+        if request.unit == DEAD:
+            return None
+        await asyncio.sleep(ANSWER_S)
+        return frame
 
     server.tamper = silence
     await server.start()
