@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -254,6 +254,28 @@ class Writer(Protocol):
     """A driver that can write. Nothing calls it unless the point's configuration allows writing."""
 
     async def write(self, command: Write) -> WriteResult: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One value of the gateway's own, offered to other systems.
+
+    key: its id, for life (the KPI id). name: for people. value: None where there is none now. unit:
+    canonical. attributes: what is shown beside it (target, status, evidence).
+    """
+
+    key: str
+    name: str
+    value: float | None
+    unit: str
+    attributes: Mapping[str, str | float | None] | None = None
+
+
+@runtime_checkable
+class Publisher(Protocol):
+    """A driver that can offer the gateway's figures on its link, when the link's settings say so."""
+
+    def publish(self, figures: Sequence[Figure]) -> object: ...
 
 
 class Memory(Protocol):

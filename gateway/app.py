@@ -21,6 +21,7 @@ from gateway.cloud import CloudSide
 from gateway.config import Changes, ConfigError, diff, load
 from gateway.devices import DeviceBoard
 from gateway.field import Field
+from gateway.figures import kpi_figures
 from gateway.importing import Importer
 from gateway.ingest import Ingest
 from gateway.kpi.supervisor import QUARTER_S, SETTLE_S, KpiWorker
@@ -46,6 +47,7 @@ DRAIN_S = 5.0
 """How long a stopping gateway goes on sending what it just committed."""
 LOOK_EVERY_S = 1.0
 HEARTBEAT_S = 60.0
+PUBLISH_EVERY_S = 30.0
 NEEDS_RESTART = frozenset({"store", "web"})
 """What a reload cannot change under a running gateway; the report says so."""
 
@@ -157,6 +159,7 @@ class Gateway:
             self._supervisor.start("look", self._look_after)
             self._supervisor.start("heartbeat", self._beat)
             self._supervisor.start("import", self._import)
+            self._supervisor.start("publish", self._publish)
             await self._worker.start()
             self._schedule()
             await self._note("start", "gateway started")
@@ -243,6 +246,12 @@ class Gateway:
                     await self._note("import", f"{rows} intervals imported", float(rows))
                     self._worker.request(history_changed=True)
             await self._clock.sleep_until(self._clock.monotonic() + LOOK_EVERY_S)
+
+    async def _publish(self) -> None:
+        """Offer the KPIs to other systems; links take from it what changed."""
+        while True:
+            self._field.publish(kpi_figures(self._worker.results, self._installation.site.language))
+            await self._clock.sleep_until(self._clock.monotonic() + PUBLISH_EVERY_S)
 
     async def _note(self, kind: str, message: str, value: float | None = None) -> None:
         event = Event(

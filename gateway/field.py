@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import groupby
 
 import numpy as np
@@ -20,12 +20,14 @@ from drivers.base import (
     Driver,
     Fault,
     FaultCode,
+    Figure,
     LinkError,
     Memory,
     NoMemory,
     Point,
     PollGroup,
     PollResult,
+    Publisher,
     Quality,
 )
 from drivers.registry import KINDS
@@ -85,6 +87,11 @@ class Field:
             running = self._links.get(name) or self._begin(spec)
             members = [driver_device(device, ids) for device in devices.values() if device.link == name]
             await running.assign(members)
+
+    def publish(self, figures: Sequence[Figure]) -> None:
+        """Offer the gateway's figures on every link that is configured for it."""
+        for link in self._links.values():
+            link.publish(figures)
 
     async def watch_silence(self) -> None:
         """Look for senders that are overdue; to be called every second or so."""
@@ -195,6 +202,10 @@ class _RunningLink:
         lane = self.lanes[name] = Lane(self._driver, self._clock, self._report, self._backoff)
         lane.assign(groups)
         self._supervisor.start(f"lane {name}", lane.run)
+
+    def publish(self, figures: Sequence[Figure]) -> None:
+        if self._opened.is_set() and isinstance(self._driver, Publisher):
+            self._driver.publish(figures)
 
     async def watch_silence(self) -> None:
         """Mark senders that are overdue, and say so in the data: their points become stale."""

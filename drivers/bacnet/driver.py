@@ -7,7 +7,7 @@ a running one loads it in a thread, off the event loop.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
@@ -17,6 +17,7 @@ from drivers.base import (
     Device,
     Fault,
     FaultCode,
+    Figure,
     Memory,
     NoMemory,
     Now,
@@ -77,13 +78,13 @@ class BacnetDriver:
             return WriteResult(0.0, Fault(FaultCode.NO_ANSWER, f"link {self.link_name} is not open"))
         return await self._link.write(command)
 
-    def publish(self, values: Mapping[str, tuple[float | None, str]]) -> None:
-        """Offer figures as the gateway's own BACnet objects: name -> (value or None, our unit).
+    def publish(self, figures: Sequence[Figure]) -> None:
+        """Offer figures as the gateway's own BACnet objects.
 
-        Only names that the link's `publish:` lists are offered; nothing happens while the link is closed.
+        Only keys that the link's `publish:` lists are offered; nothing happens while the link is closed.
         """
         if self._link is not None:
-            self._link.published.update(values)
+            self._link.published.update({figure.key: (figure.value, figure.unit) for figure in figures})
 
     async def close(self) -> None:
         link, self._link = self._link, None

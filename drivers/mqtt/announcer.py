@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from drivers.mqtt.homeassistant import Figure, Publication, configuration, removal, state
+from drivers.base import Figure
+from drivers.mqtt.homeassistant import Publication, configuration, removal, state
 from drivers.mqtt.settings import HomeAssistantSettings
 
 

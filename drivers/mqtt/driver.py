@@ -23,6 +23,7 @@ from drivers.base import (
     Device,
     Fault,
     FaultCode,
+    Figure,
     LinkError,
     Memory,
     Now,
@@ -34,7 +35,7 @@ from drivers.base import (
 )
 from drivers.mqtt.announcer import Announcer
 from drivers.mqtt.codec import Rows, decode, refuse
-from drivers.mqtt.homeassistant import Figure, Publication
+from drivers.mqtt.homeassistant import Publication
 from drivers.mqtt.inbox import Counts, Inbox, Message
 from drivers.mqtt.latest import Latest, Seen
 from drivers.mqtt.plan import Plan, Route

@@ -14,6 +14,8 @@ from math import isfinite
 
 import orjson
 
+from drivers.base import Figure
+
 _FORBIDDEN = re.compile(r"[^a-zA-Z0-9_-]+")
 _CLASSES: Mapping[str, str] = {
     "kWh": "energy",
@@ -27,20 +29,6 @@ _CLASSES: Mapping[str, str] = {
 """Unit to device class; a percentage or a mass of CO2 has none that fits."""
 _UNITS: Mapping[str, str] = {"degC": "°C", "m3": "m³", "1": "", "kgCO2e": "kg"}
 _TOTALS = frozenset({"energy", "water", "monetary"})
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One value to show. key: its id, for life. name: for people. value: NaN or None where there is none now.
-
-    unit: canonical. attributes: what is shown beside it (target, status, evidence).
-    """
-
-    key: str
-    name: str
-    value: float | None
-    unit: str
-    attributes: Mapping[str, str | float | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

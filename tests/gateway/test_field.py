@@ -15,6 +15,7 @@ from drivers.base import (
     Device,
     Fault,
     FaultCode,
+    Figure,
     Kind,
     LinkError,
     Memory,
@@ -52,6 +53,7 @@ class TestDriver:
 
     def __init__(self, link: str, settings: Settings, now: Callable[[], int]) -> None:
         self.link, self.opens, self.closes = link, 0, 0
+        self.published: list[str] = []
         self.assigned: list[Device] = []
         self.made.append(self)
         self.now = now
@@ -76,6 +78,9 @@ class TestDriver:
 
     async def close(self) -> None:
         self.closes += 1
+
+    def publish(self, figures: Sequence[Figure]) -> None:
+        self.published = [figure.key for figure in figures]
 
 
 def point(device: str, name: str, every_s: float = 1.0) -> PointSpec:
@@ -267,3 +272,14 @@ async def test_a_step_of_the_clock_makes_no_sender_silent_and_hides_no_silence(p
     await plant.let_pass(26)
     await plant.field.watch_silence()
     assert not plant.board["s"].online
+
+
+async def test_figures_reach_the_links_that_are_open_and_offer_them(plant: Plant) -> None:
+    TestDriver.broken_links.add("closed")
+    links = {name: LinkSpec(name, "test", Box()) for name in ("plant", "closed")}
+    await plant.apply(device("a"), device("b", "closed"), **links)
+    plant.field.publish([Figure("energy_savings", "Energy savings", 21.0, "%")])
+    assert {driver.link: driver.published for driver in TestDriver.made} == {
+        "plant": ["energy_savings"],
+        "closed": [],
+    }

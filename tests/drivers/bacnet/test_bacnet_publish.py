@@ -15,6 +15,7 @@ from drivers.bacnet.discovery import who_is
 from drivers.bacnet.driver import create
 from drivers.bacnet.settings import LinkSettings
 from drivers.bacnet.units import OURS, bacnet_unit
+from drivers.base import Figure
 
 
 @asynccontextmanager
@@ -33,6 +34,10 @@ async def _gateway_and_stranger(free_port, **settings):
         await stranger.close()
 
 
+def figure(key, value, unit):
+    return Figure(key, key, value, unit)
+
+
 async def _told(app, address):
     (device,) = await who_is(app, timeout=0.2, address=address)
     return {o.name: o for o in (await describe(app, device)).objects}
@@ -42,7 +47,13 @@ async def test_published_figures_are_read_with_their_units(free_port):
     async with _gateway_and_stranger(free_port, publish=["energy_savings", "peak_demand"]) as (
         gateway, app, address,
     ):  # fmt: skip
-        gateway.publish({"energy_savings": (21.5, "%"), "peak_demand": (180.25, "kW"), "secret": (1.0, "1")})
+        gateway.publish(
+            [
+                figure("energy_savings", 21.5, "%"),
+                figure("peak_demand", 180.25, "kW"),
+                figure("secret", 1.0, "1"),
+            ]
+        )
         told = await _told(app, address)
         assert {name: (o.object, o.value, o.unit) for name, o in told.items()} == {
             "energy_savings": ("analog-value,1", 21.5, "%"),
@@ -56,14 +67,14 @@ async def test_published_figures_are_read_with_their_units(free_port):
 async def test_a_figure_that_is_not_there_has_its_fault_flag(free_port, missing):
     async with _gateway_and_stranger(free_port, publish=["energy_savings"]) as (gateway, app, address):
         assert list(await app.read_property(address, "analog-value,1", "status-flags")) == [0, 1, 0, 0]
-        gateway.publish({"energy_savings": (21.5, "%")})
-        gateway.publish({"energy_savings": (missing, "%")})
+        gateway.publish([figure("energy_savings", 21.5, "%")])
+        gateway.publish([figure("energy_savings", missing, "%")])
         assert list(await app.read_property(address, "analog-value,1", "status-flags")) == [0, 1, 0, 0]
 
 
 async def test_nobody_writes_a_published_figure(free_port):
     async with _gateway_and_stranger(free_port, publish=["energy_savings"]) as (gateway, app, address):
-        gateway.publish({"energy_savings": (21.5, "%")})
+        gateway.publish([figure("energy_savings", 21.5, "%")])
         with pytest.raises(RejectPDU):
             await app.write_property(address, "analog-value,1", "present-value", Real(99.0), priority=8)
         assert await app.read_property(address, "analog-value,1", "present-value") == 21.5
@@ -71,7 +82,7 @@ async def test_nobody_writes_a_published_figure(free_port):
 
 async def test_nothing_is_offered_that_is_not_listed(free_port):
     async with _gateway_and_stranger(free_port) as (gateway, app, address):
-        gateway.publish({"energy_savings": (21.5, "%")})
+        gateway.publish([figure("energy_savings", 21.5, "%")])
         assert await _told(app, address) == {}
 
 
@@ -79,7 +90,7 @@ def test_publishing_on_a_closed_link_does_nothing(free_port):
     driver = create(
         "bms", LinkSettings(address="127.0.0.1/24", port=free_port(), publish=["x"]), time.time_ns
     )
-    driver.publish({"x": (1.0, "1")})
+    driver.publish([figure("x", 1.0, "1")])
     assert driver.link is None
 
 

@@ -13,9 +13,9 @@ import pytest
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
-from drivers.base import Delivery
+from drivers.base import Delivery, Figure
 from drivers.mqtt.driver import MqttDriver, create
-from drivers.mqtt.homeassistant import Figure, configuration, state
+from drivers.mqtt.homeassistant import configuration, state
 from drivers.mqtt.settings import LinkSettings
 
 if TYPE_CHECKING:
