@@ -265,15 +265,18 @@ def _frozen_devices(watched: Sequence[Watched]) -> list[Finding]:
 
 
 def _duplicates(watched: Sequence[Watched]) -> list[Finding]:
-    """Points that say the same digit for digit, every time."""
-    first: dict[tuple[str, tuple[float, ...]], Watched] = {}
+    """Points of one device that say the same digit for digit, every time.
+
+    Two meters on one grid rightly agree in its voltage and frequency, so devices are not compared.
+    """
+    first: dict[tuple[str, str, tuple[float, ...]], Watched] = {}
     found = []
     for point in watched:
         values = tuple(point.seen)
         digits = max((len(f"{abs(v):.9g}".replace(".", "").strip("0")) for v in values if v), default=0)
         if point.spec.kind not in (Kind.GAUGE, Kind.COUNTER) or digits < 5 or len(values) < 2:
             continue
-        other = first.setdefault((point.spec.quantity, values), point)
+        other = first.setdefault((point.spec.device, point.spec.quantity, values), point)
         if other is not point:
             found.append(
                 _finding(point, "duplicate", f"it says the same as {other.name} in {len(values)} looks",
