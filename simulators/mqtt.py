@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,6 +17,11 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from drivers.base import Now
 from simulators.base import ValueAt
+
+STOP_S = 3.0
+"""How long a stopping broker is waited for."""
+CONNECT_S = 2.0
+"""How long the sensors' start waits for their broker."""
 
 
 class MissingBroker(Exception):  # noqa: N818 - reads as what it is at the raise
@@ -58,10 +64,15 @@ class Broker:
             raise OSError(f"cannot listen on {self.host}:{self.port}: {error}") from error
 
     async def stop(self) -> None:
-        """Drop every client and stop listening."""
+        """Drop every client and stop listening.
+
+        amqtt waits for ever for a client that left in the middle of its CONNECT; we do not.
+        """
         broker, self._broker = self._broker, None
         if broker is not None:
-            await broker.shutdown()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(STOP_S):
+                    await broker.shutdown()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +115,14 @@ class SensorPublisher:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Begin to send; a broker that is absent is tried again."""
+        """Begin to send; a broker that is absent is tried again.
+
+        Waits a moment for the connection: whoever stops us next should not find us half connected.
+        """
+        connected = threading.Event()
+        self._client.on_connect = lambda *_: connected.set()
         self._client.loop_start()
+        await asyncio.to_thread(connected.wait, CONNECT_S)
         self._task = asyncio.create_task(self._run(), name="sensors")
 
     async def stop(self) -> None:
