@@ -23,7 +23,7 @@ def point(name: str, value: Callable[[int], float], **settings: object) -> Serve
 
 
 def meter() -> ModbusServer:
-    """A meter whose counter stands at the same figure in every run: by chance one looks right byte-swapped."""
+    """A meter whose counter starts at a known figure: by chance one looks right byte-swapped."""
     began = time.time_ns()
     return ModbusServer(
         "127.0.0.1",
